@@ -1,0 +1,52 @@
+"""The vocabulary of `models`: frozen messages between the conversation, the prompt and the engine."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message of the conversation. `tokens`, where known, are the tokens the model itself produced for `text`:
+    they stand in the KV cache and are never tokenized again."""
+
+    role: Role
+    text: str
+    tokens: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """A prompt in tokens, ready for the engine, and how many of the oldest messages had to leave to make it fit."""
+
+    tokens: tuple[int, ...]
+    n_messages_dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prefilled:
+    """The prompt is in the KV cache: `n_reused` of its tokens stood there already (`n_shifted` of them after a move),
+    `n_prefilled` were computed."""
+
+    n_reused: int
+    n_shifted: int
+    n_prefilled: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A piece of the reply: whole characters only, possibly none yet (`text` empty). `tokens` are those it came from."""
+
+    text: str
+    tokens: tuple[int, ...]
+
+
+FinishReason = Literal["end_of_turn", "stop_string", "max_tokens", "aborted", "context_full"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """The end of a reply and why."""
+
+    reason: FinishReason
