@@ -1,0 +1,96 @@
+"""The tables of the memory and the migrations that lead to them.
+
+`ensure_schema` brings a database that the store has opened to today's version. Migrations are sqlite-utils', whose
+import takes 0.3 s, so `PRAGMA user_version` is looked at first with plain sqlite3 and the library is imported only when
+there is something to migrate. A migration and the version it leads to are one transaction: a power cut leaves
+either version whole.
+"""
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+from memory import index
+from memory.errors import MemoryFormatError
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+SCHEMA_VERSION = 1
+
+APPLICATION_ID = 0x464D4C52
+"""`FMLR` in the file's header: tells our databases from everybody else's (see `man file`)."""
+
+_TABLES_1 = (
+    "CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT",
+    "CREATE TABLE characters (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT",
+    """CREATE TABLE conversations (
+        id INTEGER PRIMARY KEY,
+        person_id INTEGER NOT NULL REFERENCES people(id),
+        character_id INTEGER NOT NULL REFERENCES characters(id),
+        UNIQUE (id, person_id, character_id)
+    ) STRICT""",
+    "CREATE INDEX conversations_by_pair ON conversations (person_id, character_id)",
+    # Person and character stand in each turn too, tied to its conversation's: one index then serves all that is asked,
+    # and no turn can come to belong to another person. AUTOINCREMENT: the id of a forgotten turn is never given again.
+    """CREATE TABLE turns (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        conversation_id INTEGER NOT NULL,
+        person_id INTEGER NOT NULL,
+        character_id INTEGER NOT NULL,
+        user_text TEXT NOT NULL,
+        reply_text TEXT NOT NULL,
+        said_at REAL NOT NULL,
+        interrupted INTEGER NOT NULL CHECK (interrupted IN (0, 1)),
+        FOREIGN KEY (conversation_id, person_id, character_id) REFERENCES conversations (id, person_id, character_id)
+    ) STRICT""",
+    "CREATE INDEX turns_by_pair ON turns (person_id, character_id)",
+    "CREATE INDEX turns_by_conversation ON turns (conversation_id)",
+    index.CREATE,
+)
+
+
+def ensure_schema(connection: sqlite3.Connection) -> None:
+    """Bring the database to SCHEMA_VERSION.
+
+    Raises MemoryFormatError if it is a newer version's or another program's, `sqlite3.Error` if it cannot be read or
+    written.
+    """
+    if _version(connection) < SCHEMA_VERSION:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            # Another process may have migrated while this one waited for the lock.
+            if _version(connection) < SCHEMA_VERSION:
+                _migrate(connection)
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (n_objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application_id != APPLICATION_ID and (application_id, version, n_objects) != (0, 0, 0):
+        raise MemoryFormatError("is another program's database; name another file for the memory")
+    if version > SCHEMA_VERSION:
+        raise MemoryFormatError(
+            f"was written by a newer version (schema {version}, this one knows {SCHEMA_VERSION}); update Familiar"
+        )
+    return int(version)
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    from sqlite_utils import Database
+    from sqlite_utils.migrations import Migrations
+
+    migrations = Migrations("familiar.memory")
+
+    @migrations()
+    def version_1(db: "Database") -> None:
+        for statement in _TABLES_1:
+            db.execute(statement)
+        db.execute("PRAGMA user_version = 1")
+
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    migrations.apply(Database(connection, execute_plugins=False))

@@ -1,0 +1,207 @@
+"""The store: verbatim turns in one SQLite file, per person and per character, and what of them to recall now.
+
+Turns come from the conversation once the playback cursor has told what was heard of the reply. A committed turn is on
+the disk, with its rows in the full-text index, in one transaction. The hot path is plain sqlite3. Blocking, and for one
+thread: `memory.worker` owns a store for an event loop.
+
+A damaged file costs the memory, not the companion: it is set aside under a name with the time, `notice` says so, and an
+empty memory begins, at the start as well as in the middle of a conversation.
+"""
+
+import logging
+import math
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from memory import index, rows
+from memory.database import explained, is_damaged, is_index_damaged, open_database, set_aside
+from memory.errors import MemoryInputError
+from memory.messages import Recalled, Turn
+from memory.words import storable
+
+_LOG = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
+_Work = Callable[[sqlite3.Connection], _Result]
+
+
+class MemoryStore:
+    """An open memory file. Every error is a MemoryStoreError; after one the store stays usable, unless a damaged file
+    was to be replaced and no new one could be made.
+
+    Names of people and characters are compared exactly. What one person said to one character is never seen by another
+    person or another character.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the memory at `path`, creating it (file mode 600, directory mode 700) if there is none.
+
+        Raises MemoryAccessError, MemoryFullError, MemoryBusyError or MemoryFormatError.
+        """
+        self.path = path.absolute()
+        self.notice: str | None = None
+        """A sentence for people about the newest damage that was found and what was done about it; None if none was."""
+        self._conversations_lost = False
+        self._connection = self._open()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. Everything committed is on the disk already."""
+        self._connection.close()
+
+    def open_conversation(self, person: str, character: str) -> int:
+        """The id of this pair's newest conversation, which goes on; of their first one if they never spoke."""
+
+        def work(connection: sqlite3.Connection) -> int:
+            pair = rows.ensure_pair(connection, person, character)
+            newest = rows.newest_conversation(connection, pair)
+            return rows.add_conversation(connection, pair) if newest is None else newest
+
+        return self._write("open a conversation", work)
+
+    def begin_conversation(self, person: str, character: str) -> int:
+        """The id of a new conversation of this pair. What they said before stays in memory, as another conversation."""
+
+        def work(connection: sqlite3.Connection) -> int:
+            return rows.add_conversation(connection, rows.ensure_pair(connection, person, character))
+
+        return self._write("begin a conversation", work)
+
+    def commit_turn(self, turn: Turn) -> Turn:
+        """Store a turn of an opened conversation; when this returns it is on the disk. Returns it with its `turn_id`.
+
+        One transaction: after an error nothing of it is stored, and it can be committed again. Lone surrogates, which
+        no file can hold, become U+FFFD. Raises MemoryFullError, MemoryBusyError, MemoryAccessError, MemoryStoreError,
+        or MemoryInputError if the conversation is not this pair's or the turn has an id already.
+        """
+        if turn.turn_id is not None:
+            raise MemoryInputError(f"turn {turn.turn_id} is committed already; commit a turn without a turn_id")
+        if not math.isfinite(turn.said_at):
+            raise MemoryInputError(f"a turn cannot be said at {turn.said_at}; give the time since 1970 in seconds")
+        turn = replace(
+            turn,
+            person=storable(turn.person),
+            character=storable(turn.character),
+            user_text=storable(turn.user_text),
+            reply_text=storable(turn.reply_text),
+        )
+
+        def work(connection: sqlite3.Connection) -> Turn:
+            pair = rows.ensure_pair(connection, turn.person, turn.character)
+            if self._conversations_lost:
+                rows.readopt_conversation(connection, turn.conversation_id, pair)
+            return rows.add_turn(connection, pair, turn)
+
+        return self._write("store a turn", work)
+
+    def last_turns(self, person: str, character: str, limit: int) -> tuple[Turn, ...]:
+        """The newest `limit` turns of this pair over all their conversations, oldest first."""
+
+        def work(connection: sqlite3.Connection) -> tuple[Turn, ...]:
+            pair = rows.find_pair(connection, person, character)
+            return rows.last_turns(connection, pair, limit) if pair and limit > 0 else ()
+
+        return self._run("read the last turns", work)
+
+    def recall(
+        self, person: str, character: str, query: str, limit: int, exclude_newest: int = 0
+    ) -> tuple[Recalled, ...]:
+        """At most `limit` turns of this pair that have to do with `query`, best first; often none.
+
+        The newest `exclude_newest` turns are left out: the prompt holds them anyway. Any text will do as a query.
+        """
+
+        def work(connection: sqlite3.Connection) -> tuple[Recalled, ...]:
+            pair = rows.find_pair(connection, person, character)
+            newest = rows.newest_turn_id(connection, pair, skip=max(0, exclude_newest)) if pair else None
+            if pair is None or newest is None or limit <= 0:
+                return ()
+            scope = index.Scope(
+                person_id=pair[0], character_id=pair[1], names=(person, character), newest_turn_id=newest
+            )
+            hits = index.search(connection, query, scope, limit)
+            return tuple(_recalled(rows.turn(connection, hit.turn_id), hit) for hit in hits)
+
+        return self._run("recall", work)
+
+    def _write(self, doing: str, work: _Work[_Result]) -> _Result:
+        return self._run(doing, lambda connection: _in_transaction(connection, work))
+
+    def _run(self, doing: str, work: _Work[_Result]) -> _Result:
+        try:
+            try:
+                return work(self._connection)
+            except sqlite3.DatabaseError as error:
+                if not is_damaged(error):
+                    raise
+                self._survive(error)
+            return work(self._connection)
+        except sqlite3.Error as error:
+            raise explained(error, self.path, doing) from error
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            try:
+                return open_database(self.path)
+            except sqlite3.DatabaseError as error:
+                if not is_damaged(error):
+                    raise
+                return self._begin_anew(set_aside(self.path))
+        except sqlite3.Error as error:
+            raise explained(error, self.path, "open the memory") from error
+
+    def _survive(self, damage: sqlite3.DatabaseError) -> None:
+        """Mend the index if that is all that is damaged; else go on with an empty memory."""
+        if is_index_damaged(damage) and self._index_rebuilt():
+            self._tell(f"the full-text index of {self.path} was damaged; it was rebuilt, nothing is lost")
+            return
+        aside = set_aside(self.path)
+        # Closed before a new file takes the name: closing removes the write-ahead log of that name.
+        self._connection.close()
+        self._conversations_lost = True
+        self._connection = self._begin_anew(aside)
+
+    def _begin_anew(self, aside: Path) -> sqlite3.Connection:
+        self._tell(f"the memory {self.path} was damaged; it is kept as {aside.name}, and an empty one begins")
+        return open_database(self.path)
+
+    def _index_rebuilt(self) -> bool:
+        try:
+            _in_transaction(self._connection, lambda connection: index.rebuild(connection, rows.all_turns(connection)))
+        except sqlite3.DatabaseError as error:
+            if not is_damaged(error):
+                raise
+            return False
+        return True
+
+    def _tell(self, notice: str) -> None:
+        self.notice = notice
+        _LOG.warning("%s", notice)
+
+
+def _in_transaction(connection: sqlite3.Connection, work: _Work[_Result]) -> _Result:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(connection)
+        connection.execute("COMMIT")
+    finally:
+        # SQLite itself has rolled back after some errors, such as a full disk.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    return result
+
+
+def _recalled(turn: Turn, hit: index.Hit) -> Recalled:
+    speaker = turn.character if hit.in_reply else turn.person
+    return Recalled(turn=turn, score=hit.score, why=f"{', '.join(hit.words)}: around what {speaker} said")
