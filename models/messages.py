@@ -36,7 +36,8 @@ class Prefilled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """A piece of the reply: whole characters only, possibly none yet (`text` empty). `tokens` are those it came from."""
+    """A piece of the reply: at least one character, whole characters only, exactly the text of its `tokens`. These are
+    empty in one case: the last piece before a stop string that began inside a token."""
 
     text: str
     tokens: tuple[int, ...]

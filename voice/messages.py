@@ -82,6 +82,40 @@ class Transcript:
     audio_s: float
 
 
+# Listening ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartialText:
+    """The words so far of someone who is still speaking, for a display: later ones may differ in every word."""
+
+    turn_id: int
+    revision: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What a person said up to the last pause. Final ones are what was said; others may still be followed by more.
+
+    `text` is empty when there were no words. `speech_ended_s` is the monotonic time at which the microphone heard the
+    last voiced sample. `asr_s` is the time from the pause, at which recognition was asked for, to the words. `lost_s`
+    is the length of audio that recognition never got because it was too far behind.
+    """
+
+    turn_id: int
+    revision: int
+    text: str
+    final: bool
+    audio_s: float
+    speech_ended_s: float
+    asr_s: float
+    lost_s: float = 0.0
+
+
+ListenerMessage = TurnEvent | PartialText | Heard
+
+
 # Speaking -------------------------------------------------------------------------------------------------------------
 
 
@@ -133,3 +167,28 @@ class SpeechChunk:
 
     samples: Pcm
     marks: tuple[WordMark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechQueued:
+    """The first sound of a reply was handed to the loudspeaker."""
+
+    t_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechHeard:
+    """The first sound of a reply left the loudspeaker."""
+
+    t_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GestureDue:
+    """The words before this gesture have been heard: the body moves now."""
+
+    gesture: Gesture
+    t_s: float
+
+
+MouthEvent = SpeechQueued | SpeechHeard | GestureDue

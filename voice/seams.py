@@ -4,7 +4,7 @@ Implementations: `voice.portaudio`, `voice.fileport` (AudioPort); `voice.whisper
 `voice.piper`, `voice.espeak` (Synthesizer). They are chosen in one place, `device.engines`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -15,6 +15,9 @@ class Speaker(Protocol):
     """The way out: a bounded ring that a device drains at `rate_hz`. Used from the event loop only, never blocks."""
 
     rate_hz: int
+
+    expecting: bool
+    """Set by who writes: more sound of this utterance is coming, so that running dry is a fault. False ends it."""
 
     def write(self, samples: Pcm) -> int:
         """Append samples; return how many fitted (the rest is for the caller to offer again)."""
@@ -28,6 +31,10 @@ class Speaker(Protocol):
         """Samples that have left the speaker by now, on the count of `written`."""
         ...
 
+    def heard_at_s(self, sample: int) -> float | None:
+        """Monotonic time at which `sample` leaves the speaker; None while the device has not taken it."""
+        ...
+
     def flush(self) -> int:
         """Drop what the device has not taken yet (faded, no click); return the new `written`: what will be heard."""
         ...
@@ -36,7 +43,8 @@ class Speaker(Protocol):
 class AudioPort(Protocol):
     """One microphone and one speaker. An async context manager: entering opens, leaving closes and frees."""
 
-    speaker: Speaker
+    @property
+    def speaker(self) -> Speaker: ...
 
     async def __aenter__(self) -> Self: ...
 
@@ -45,7 +53,7 @@ class AudioPort(Protocol):
     ) -> None: ...
 
     async def read(self) -> MicFrame | None:
-        """The next frame, in order, none lost unless counted in `overruns`; None at the end of a recording."""
+        """The next frame, in order, none lost unless the port counts it as an overrun; None once the port is closed."""
         ...
 
     def mic_time_s(self, sample: int) -> float:
@@ -81,6 +89,6 @@ class Synthesizer(Protocol):
     name: str
     sample_rate_hz: int
 
-    def synthesize(self, speech: str) -> Iterator[SpeechChunk]:
-        """Sound for one clause, piece by piece as it is ready. Closing the iterator early abandons the rest."""
+    def synthesize(self, speech: str) -> Generator[SpeechChunk, None, None]:
+        """Sound for one clause, piece by piece as it is ready. Closing the generator early abandons the rest."""
         ...

@@ -1,0 +1,175 @@
+"""The command line `familiar`: commands, their output for people and as JSON, and errors in one line.
+
+Exit status: 0 good, 1 it failed or was stopped, 2 wrong usage. Everything that takes time to import is imported by
+the command that needs it, so that `familiar --help` answers at once.
+"""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from device import cli_talk
+from device.cli_options import Config, Json
+from device.errors import FamiliarError
+from firmware_bridge.errors import BridgeError
+from memory.errors import MemoryStoreError
+from models.errors import ModelError
+from voice.errors import VoiceError
+
+if TYPE_CHECKING:
+    from device.doctor import Check
+    from models.catalog import CatalogEntry
+    from models.store import ModelStore
+
+app = typer.Typer(
+    help="A companion with a voice, a memory and a body, on this machine alone.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+models_app = typer.Typer(help="Models: what there is, and fetching it.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+
+app.command()(cli_talk.talk)
+app.add_typer(cli_talk.bench, name="bench")
+
+
+def main() -> None:
+    """The entry point of the program."""
+    try:
+        app(prog_name="familiar")
+    except (FamiliarError, VoiceError, ModelError, MemoryStoreError, BridgeError) as error:
+        sys.stderr.write(f"familiar: {error}\n")
+        sys.exit(1)
+    except OSError as error:
+        sys.stderr.write(f"familiar: {error.filename or 'system'}: {error.strerror or error}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("familiar: stopped by Ctrl-C; nothing that was said is lost\n")
+        sys.exit(1)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"familiar {version('familiar-companion')}")
+        raise typer.Exit
+
+
+@app.callback()
+def familiar(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    """The options of the program itself."""
+
+
+@app.command()
+def doctor(config: Config = None, json_: Json = False) -> None:
+    """What this machine has, what is missing, and how to mend it."""
+    from device.doctor import read_settings, run_checks
+    from device.engines import model_store
+    from device.paths import memory_file
+
+    settings, about_settings = read_settings(config, os.environ)
+    checks = [about_settings, *run_checks(settings, model_store(os.environ), memory_file(os.environ))]
+    failed = any(check.status == "fail" for check in checks)
+    if json_:
+        typer.echo(json.dumps({"ok": not failed, "checks": [asdict(check) for check in checks]}, indent=2))
+    else:
+        _show_checks(checks)
+    raise typer.Exit(1 if failed else 0)
+
+
+@models_app.command("list")
+def list_models(json_: Json = False) -> None:
+    """The models of the catalogue, and which of them are here."""
+    from device.engines import model_store
+
+    store = model_store(os.environ)
+    if json_:
+        listing = [_model_facts(entry, store) for entry in store.catalog.entries]
+        typer.echo(json.dumps(listing, indent=2))
+    else:
+        _show_models(store)
+
+
+@models_app.command()
+def pull(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Models to fetch; `starter` is the first.")],
+    json_: Json = False,
+) -> None:
+    """Fetch models into the state directory. What is here already is not fetched again."""
+    from device.engines import model_store
+
+    store = model_store(os.environ)
+    for entry in [store.catalog.require(name) for name in names]:
+        path = _pull(store, entry)
+        facts = {"name": entry.name, "path": str(path)}
+        typer.echo(json.dumps(facts) if json_ else f"{entry.name} is at {path}")
+
+
+def _pull(store: "ModelStore", entry: "CatalogEntry") -> Path:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    # On stderr, so that what is piped on holds the answer alone.
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(entry.name, total=None)
+        return store.pull(entry, lambda done, total: bar.update(task, completed=done, total=total))
+
+
+def _model_facts(entry: "CatalogEntry", store: "ModelStore") -> dict[str, str | int | None]:
+    path = store.find(entry.name)
+    return {
+        "name": entry.name,
+        "kind": entry.kind,
+        "language": entry.language,
+        "licence": entry.licence,
+        "note": entry.note,
+        "size_bytes": entry.size_bytes,
+        "path": str(path) if path else None,
+    }
+
+
+def _show_models(store: "ModelStore") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("", "name", "kind", "MB", "language", "licence"):
+        table.add_column(heading, justify="right" if heading == "MB" else "left")
+    for entry in store.catalog.entries:
+        here = "✓" if store.find(entry.name) else ""
+        size = f"{entry.size_bytes / 1e6:.0f}"
+        table.add_row(here, entry.name, entry.kind, size, entry.language, entry.licence)
+    Console().print(table)
+
+
+def _show_checks(checks: "list[Check]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    marks = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")}
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for check in checks:
+        mark, colour = marks[check.status]
+        what = Text(check.what)
+        if check.mend:
+            what.append(f"\n{check.mend}", style=colour)
+        table.add_row(Text(mark, style=colour), check.name, what)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""The demonstration: what `familiar talk` does where there is neither sound nor a terminal. It ends by itself.
+
+A bundled recording is spoken to the character in real time, the answer is written to a WAV file, and the timeline of
+the turn is printed. It is not remembered: a demonstration is not a part of anybody's conversation.
+"""
+
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from device.companion import Places
+from device.settings import Settings
+from device.talk import TalkRequest, converse_with_recording
+from device.timeline import render, stages, turn_events
+from device.trace import Value
+from models.character import Character
+from voice.wav import read_wav
+
+RECORDING = Path(__file__).parent / "data" / "question.wav"
+"""A question spoken by eSpeak NG, 16 kHz."""
+
+FIRST_TURN = 1
+ANSWER_NAME = "familiar-demo.wav"
+
+
+async def demonstrate(request: TalkRequest, character: Character, settings: Settings, where: Places) -> None:
+    """Run the demonstration; the answer goes to `request.answer`, else to `familiar-demo.wav` in this folder."""
+    answer = request.answer or Path.cwd() / ANSWER_NAME
+    records: list[dict[str, Value]] = []
+    await converse_with_recording(
+        read_wav(RECORDING),
+        replace(request, answer=answer),
+        character,
+        replace(settings, memory=replace(settings.memory, enabled=False)),
+        where,
+        listener=records.append,
+    )
+    steps = stages(turn_events(records, FIRST_TURN))
+    if request.as_json:
+        timeline = [asdict(step) for step in steps]
+        sys.stdout.write(json.dumps({"event": "demonstration", "answer": str(answer), "timeline": timeline}) + "\n")
+    else:
+        sys.stdout.write(f"\n{render(steps)}\n\nThe answer is in {answer}\n")

@@ -1,0 +1,214 @@
+"""The dialogue: what was said so far, in the prompt, in the KV cache and in memory. It knows no sound and no terminal.
+
+One person and one character. Takes the words of a person, gives the pieces of a reply, and is told afterwards how much
+of it was really heard: that, and nothing else, becomes history. Voice (`device.conversation`) and text
+(`device.text_mode`) both talk through it.
+"""
+
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Protocol
+
+from memory.messages import Recalled, Turn
+from models.messages import Finished, Message, Piece, Prefilled, Prompt
+from models.prompt import PromptBuilder, Tokenizer, cut_reply
+from models.sampling import Sampling
+
+RECALL_LETTERS = 200
+"""The most of recalled words in one prompt, about fifty tokens: they are prefilled anew in every turn that has them."""
+
+
+class Brain(Protocol):
+    """What thinks: `models.worker.LlamaWorker` here."""
+
+    async def prefill(self, prompt: Prompt) -> Prefilled | None:
+        """Bring the KV cache up to `prompt`, computing only what does not stand in it. None if a newer request came."""
+        ...
+
+    def stream(
+        self, prompt: Prompt, sampling: Sampling, *, max_tokens: int, stop: tuple[str, ...] = ()
+    ) -> AsyncGenerator[Prefilled | Piece | Finished, None]:
+        """Prefill what is missing, then the reply piece by piece. Cancelling the consumer aborts within a token."""
+        ...
+
+
+class Memory(Protocol):
+    """What remembers: `memory.worker.AsyncMemory` here."""
+
+    async def open_conversation(self, person: str, character: str) -> int: ...
+
+    async def commit_turn(self, turn: Turn) -> Turn: ...
+
+    async def last_turns(self, person: str, character: str, limit: int) -> tuple[Turn, ...]: ...
+
+    async def recall(
+        self, person: str, character: str, query: str, limit: int, exclude_newest: int = 0
+    ) -> tuple[Recalled, ...]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Words of a person with everything looked up and prefilled: the reply can start at once."""
+
+    text: str
+    prompt: Prompt
+    prefilled: Prefilled
+    n_recalled: int
+    recall_s: float
+    prefill_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialogueSettings:
+    """`restore_turns`: how many turns of the last conversation come back at start; more cost prefill time."""
+
+    person: str
+    character: str
+    max_reply_tokens: int
+    sampling: Sampling
+    restore_turns: int
+    recall_items: int
+
+
+class Dialogue:
+    """The history of one person and one character, kept equal in prompt, cache and memory."""
+
+    def __init__(
+        self,
+        *,
+        brain: Brain,
+        tokenizer: Tokenizer,
+        prompts: PromptBuilder,
+        memory: Memory | None,
+        settings: DialogueSettings,
+    ) -> None:
+        self._brain = brain
+        self._tokenizer = tokenizer
+        self._prompts = prompts
+        self._memory = memory
+        self._settings = settings
+        self._history: list[Message] = []
+        self._conversation_id = 0
+
+    @property
+    def history(self) -> tuple[Message, ...]:
+        """The messages that still stand in the prompt, oldest first."""
+        return tuple(self._history)
+
+    async def restore(self) -> int:
+        """Continue where the last conversation was. Returns how many turns came back."""
+        if self._memory is None:
+            return 0
+        pair = (self._settings.person, self._settings.character)
+        self._conversation_id = await self._memory.open_conversation(*pair)
+        turns = await self._memory.last_turns(*pair, self._settings.restore_turns)
+        self._history = [message for turn in turns for message in _remembered(turn)]
+        return len(turns)
+
+    async def settle(self, user_text: str = "", pieces: Sequence[Piece] = (), end: int = 0) -> Prefilled | None:
+        """Bring the cache up to the history, and to a turn that is still being heard (its reply up to `end`).
+
+        The next turn then computes only its own words. It also takes the volatile block out.
+
+        Called when nobody waits: at start, and while a reply is being spoken. None if something newer came between.
+        """
+        newest = self._messages(user_text, pieces, end)
+        return await self._brain.prefill(self._prompts.build_idle([*self._history, *newest]))
+
+    async def prepare(self, text: str) -> Prepared:
+        """Recall, build the prompt and prefill it. Repeatable and without effect on anything but the cache."""
+        started_s = time.monotonic()
+        recalled = await self._recall(text)
+        recalled_s = time.monotonic()
+        prompt = self._prompts.build(self._history, text, _volatile(recalled))
+        prefilled = await self._brain.prefill(prompt)
+        return Prepared(
+            text=text,
+            prompt=prompt,
+            prefilled=prefilled or Prefilled(n_reused=0, n_shifted=0, n_prefilled=0),
+            n_recalled=len(recalled),
+            recall_s=recalled_s - started_s,
+            prefill_s=time.monotonic() - recalled_s,
+        )
+
+    async def reply(self, prepared: Prepared) -> AsyncGenerator[Piece | Finished, None]:
+        """The character's answer, piece by piece, ending with Finished. Read it under `contextlib.aclosing`."""
+        settings = self._settings
+        stream = self._brain.stream(prepared.prompt, settings.sampling, max_tokens=settings.max_reply_tokens)
+        async with aclosing(stream):
+            async for item in stream:
+                if not isinstance(item, Prefilled):
+                    yield item
+
+    async def record(self, user_text: str, pieces: Sequence[Piece], heard_end: int, *, interrupted: bool) -> str:
+        """Make a turn history: the person's words and the reply as far as it was heard. Returns the latter.
+
+        A reply of which nothing was heard leaves the person's words alone in history.
+        """
+        messages = self._messages(user_text, pieces, heard_end)
+        self._history += messages
+        self._forget_what_left_the_prompt()
+        heard = "".join(message.text for message in messages if message.role == "assistant").strip()
+        if self._memory is not None:
+            await self._memory.commit_turn(
+                Turn(
+                    conversation_id=self._conversation_id,
+                    person=self._settings.person,
+                    character=self._settings.character,
+                    user_text=user_text,
+                    reply_text=heard,
+                    said_at=time.time(),
+                    interrupted=interrupted,
+                )
+            )
+        return heard
+
+    async def _recall(self, text: str) -> tuple[Recalled, ...]:
+        if self._memory is None or self._settings.recall_items == 0:
+            return ()
+        in_prompt = sum(message.role == "user" for message in self._history)
+        found = await self._memory.recall(
+            self._settings.person,
+            self._settings.character,
+            text,
+            limit=self._settings.recall_items,
+            exclude_newest=in_prompt,
+        )
+        # Somebody who asks the same thing again does not want to hear that they have asked it before.
+        return tuple(item for item in found if not _same_words(item.turn.user_text, text))
+
+    def _messages(self, user_text: str, pieces: Sequence[Piece], heard_end: int) -> list[Message]:
+        reply = cut_reply(self._tokenizer, pieces, heard_end)
+        asked = [Message(role="user", text=user_text)] if user_text else []
+        return [*asked, reply] if reply else asked
+
+    def _forget_what_left_the_prompt(self) -> None:
+        dropped = self._prompts.build_idle(self._history).n_messages_dropped
+        del self._history[:dropped]
+
+
+def _remembered(turn: Turn) -> list[Message]:
+    both = (Message(role="user", text=turn.user_text), Message(role="assistant", text=turn.reply_text))
+    return [message for message in both if message.text]
+
+
+def _volatile(recalled: Sequence[Recalled]) -> str:
+    """What the person said before, as one short block of prompt, or nothing.
+
+    Their words alone: a small model takes its own old words for new ones to say.
+    """
+    block = ""
+    for words in (item.turn.user_text for item in recalled):
+        if words and len(block) + len(words) <= RECALL_LETTERS:
+            block += f'Earlier I told you: "{words}"\n'
+    return block.strip()
+
+
+def _same_words(one: str, other: str) -> bool:
+    return _letters(one) == _letters(other)
+
+
+def _letters(text: str) -> str:
+    return "".join(char for char in text.casefold() if char.isalnum())

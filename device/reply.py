@@ -1,0 +1,165 @@
+"""One reply in the making: words prepared, tokens streamed, clauses spoken, and in the end what was really heard.
+
+Ties the dialogue to the mouth and the body for a single turn and writes that turn's part of the trace. It is run as one
+task; cancelling it is how an interruption ends it. What was heard until then is recorded by `close`.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Sequence
+from contextlib import aclosing
+
+from device.dialogue import Dialogue, Prepared
+from device.display import CharacterSays, Display, StateChanged
+from device.trace import EventName, Trace, Value
+from firmware_bridge.body import Body
+from firmware_bridge.gestures import expression_for
+from models.messages import Finished, Piece
+from voice.clauses import ClauseSplitter
+from voice.messages import Clause, GestureDue, MouthEvent, SpeechHeard, SpeechPart, SpeechQueued
+from voice.mouth import Mouth
+
+PARTS_AHEAD = 256
+"""Clauses and gestures that may wait for the mouth. More than a reply can have: thinking never waits for speaking."""
+
+
+class Reply:
+    """The reply to one turn. `run` it in a task, then `close` it, whatever happened in between."""
+
+    def __init__(
+        self,
+        *,
+        turn_id: int,
+        revision: int,
+        user_text: str,
+        dialogue: Dialogue,
+        mouth: Mouth,
+        body: Body,
+        trace: Trace,
+        display: Display,
+    ) -> None:
+        self.turn_id = turn_id
+        self.revision = revision
+        self.user_text = user_text
+        self._dialogue = dialogue
+        self._mouth = mouth
+        self._body = body
+        self._trace = trace
+        self._display = display
+        self._pieces: list[Piece] = []
+        self._text = ""
+        self._heard_end: int | None = None
+        self._clause_seen = False
+        self._handed_over_end = 0
+        self._recorded = False
+        self.complete = False
+        """The reply was spoken, and heard, to its end."""
+
+    async def answer(self, preparing: Awaitable[Prepared]) -> None:
+        """Wait for the prepared words, then think and speak until the last sample has been heard."""
+        prepared = await preparing
+        self._event("recall_done", n_recalled=prepared.n_recalled, recall_s=round(prepared.recall_s, 6))
+        self._event(
+            "prompt_ready",
+            n_reused=prepared.prefilled.n_reused,
+            n_prefilled=prepared.prefilled.n_prefilled,
+            prefill_s=round(prepared.prefill_s, 6),
+        )
+        await self._speak(self._dialogue.reply(prepared))
+
+    async def say(self, text: str) -> None:
+        """Speak a given text, such as a greeting, in place of an answer."""
+        await self._speak(_given(text))
+
+    def silence(self) -> None:
+        """Stop speaking, now. What was heard until here is what counts."""
+        if not self.complete and self._heard_end is None:
+            self._heard_end = self._mouth.stop()
+            self._event("playback_stopped", text_heard=self._text[: self._heard_end])
+
+    async def close(self) -> bool:
+        """Make the turn history, as far as it was heard, falling silent first if still speaking. Idempotent.
+
+        Returns whether anything was heard of the reply. If not, nothing is recorded: the words still wait for one.
+        """
+        self.silence()
+        heard_end = len(self._text) if self._heard_end is None else self._heard_end
+        heard = self.complete or heard_end > 0
+        if heard and not self._recorded:
+            self._recorded = True
+            interrupted = not self.complete
+            reply = await self._dialogue.record(self.user_text, self._pieces, heard_end, interrupted=interrupted)
+            self._event("reply_done", text_heard=reply, interrupted=interrupted)
+            self._display.show(CharacterSays(text=reply, final=True, interrupted=interrupted))
+        return heard
+
+    async def _speak(self, pieces: AsyncGenerator[Piece | Finished, None]) -> None:
+        parts: asyncio.Queue[SpeechPart | None] = asyncio.Queue(maxsize=PARTS_AHEAD)
+        self._mouth.begin()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._mouth.speak(parts, lambda event: self._on_mouth(event, group)), name="mouth")
+            await self._think(pieces, parts)
+            # The mouth is busy for seconds now: time to bring the cache up to what will be history.
+            await self._settle()
+        self.complete = True
+
+    async def _think(
+        self, pieces: AsyncGenerator[Piece | Finished, None], parts: asyncio.Queue[SpeechPart | None]
+    ) -> None:
+        splitter = ClauseSplitter()
+        cut_short = False
+        async with aclosing(pieces):
+            async for piece in pieces:
+                if isinstance(piece, Finished):
+                    cut_short = piece.reason in ("max_tokens", "context_full")
+                    break
+                if not self._pieces:
+                    self._event("first_token")
+                self._pieces.append(piece)
+                self._text += piece.text
+                await self._hand_over(splitter.push(piece.text), parts)
+                self._display.show(CharacterSays(text=self._text, final=False))
+        if cut_short and self._clause_seen:
+            # Better no last sentence than half of one: it counts as never said.
+            self._text = self._text[: self._handed_over_end]
+        else:
+            await self._hand_over(splitter.finish(), parts)
+        await parts.put(None)
+
+    async def _hand_over(self, ready: Sequence[SpeechPart], parts: asyncio.Queue[SpeechPart | None]) -> None:
+        for part in ready:
+            if isinstance(part, Clause) and not self._clause_seen:
+                self._clause_seen = True
+                self._event("first_clause")
+            self._handed_over_end = part.end if isinstance(part, Clause) else part.at
+            await parts.put(part)
+
+    async def _settle(self) -> None:
+        started_s = time.monotonic()
+        settled = await self._dialogue.settle(self.user_text, self._pieces, len(self._text))
+        if settled is not None:
+            took_s = round(time.monotonic() - started_s, 6)
+            self._event("cache_settled", n_prefilled=settled.n_prefilled, n_shifted=settled.n_shifted, took_s=took_s)
+
+    def _on_mouth(self, event: MouthEvent, group: asyncio.TaskGroup) -> None:
+        match event:
+            case SpeechQueued(t_s=t_s):
+                self._event("first_audio_queued", t_s=t_s)
+                self._display.show(StateChanged(state="speaking"))
+            case SpeechHeard(t_s=t_s):
+                self._event("first_audio_heard", t_s=t_s)
+            case GestureDue(gesture=gesture, t_s=t_s):
+                expression = expression_for(gesture.name, t_s)
+                self._event(
+                    "gesture", t_s=t_s, words=gesture.name, expression=expression.name.value if expression else None
+                )
+                if expression is not None:
+                    group.create_task(self._body.express(expression), name="express")
+
+    def _event(self, name: EventName, *, t_s: float | None = None, **fields: Value) -> None:
+        self._trace.event(name, turn=self.turn_id, revision=self.revision, t_s=t_s, **fields)
+
+
+async def _given(text: str) -> AsyncGenerator[Piece | Finished, None]:
+    yield Piece(text=text, tokens=())
+    yield Finished(reason="end_of_turn")

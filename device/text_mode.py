@@ -1,0 +1,120 @@
+"""Conversing in writing: lines in, replies out, on a terminal or through a pipe.
+
+The same dialogue as the spoken one, without ears and mouth: what was printed is what was heard. The main thread waits
+for input itself, so that Ctrl-C works at the prompt as anywhere else; the event loop runs for the length of a turn.
+"""
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import aclosing
+from typing import TextIO
+
+from device.dialogue import Dialogue
+from device.trace import Trace
+from models.errors import PromptTooLongError
+from models.messages import Finished, Piece
+
+
+class TextConversation:
+    """Reads lines from `source`, writes replies to `sink`; with `as_json`, one object per turn."""
+
+    def __init__(
+        self,
+        *,
+        dialogue: Dialogue,
+        character: str,
+        trace: Trace,
+        as_json: bool = False,
+        source: TextIO | None = None,
+        sink: TextIO | None = None,
+    ) -> None:
+        self._dialogue = dialogue
+        self._character = character
+        self._trace = trace
+        self._as_json = as_json
+        self._source = source or sys.stdin
+        self._sink = sink or sys.stdout
+        self._interactive = self._source.isatty() and self._sink.isatty() and not as_json
+
+    def run(self, runner: asyncio.Runner, *, greeting: str = "") -> None:
+        """Converse until the input ends. A KeyboardInterrupt passes through once what was printed is recorded."""
+        if greeting and self._interactive:
+            self._write(f"{self._character}: {greeting}\n")
+        for turn_id, line in enumerate(self._lines(), start=1):
+            runner.run(self._turn(turn_id, line))
+
+    def _lines(self) -> Iterator[str]:
+        if self._interactive:
+            with contextlib.suppress(ImportError):
+                import readline  # noqa: F401  importing it gives input() line editing and history
+        while True:
+            try:
+                line = input("You: ") if self._interactive else self._source.readline()
+            except EOFError:
+                self._write("\n")
+                return
+            if not line and not self._interactive:
+                return
+            text = line.encode("utf-8", "replace").decode("utf-8", "replace").strip()
+            if text:
+                yield text
+
+    async def _turn(self, turn_id: int, text: str) -> None:
+        self._trace.event("turn_committed", turn=turn_id)
+        try:
+            prepared = await self._dialogue.prepare(text)
+        except PromptTooLongError as error:
+            self._refuse(str(error))
+            return
+        self._trace.event("recall_done", turn=turn_id, n_recalled=prepared.n_recalled)
+        self._trace.event(
+            "prompt_ready",
+            turn=turn_id,
+            n_reused=prepared.prefilled.n_reused,
+            n_prefilled=prepared.prefilled.n_prefilled,
+        )
+        pieces: list[Piece] = []
+        complete = False
+        self._begin_reply()
+        try:
+            async with aclosing(self._dialogue.reply(prepared)) as reply:
+                async for piece in reply:
+                    if isinstance(piece, Finished):
+                        break
+                    if not pieces:
+                        self._trace.event("first_token", turn=turn_id)
+                    pieces.append(piece)
+                    self._print_piece(piece.text)
+            complete = True
+        finally:
+            said = sum(len(piece.text) for piece in pieces)
+            heard = await self._dialogue.record(text, pieces, said, interrupted=not complete)
+            self._trace.event("reply_done", turn=turn_id, text_heard=heard, interrupted=not complete)
+            self._end_reply(turn_id, text, heard)
+        # While the person reads: the next turn then computes only its own words.
+        await self._dialogue.settle()
+
+    def _begin_reply(self) -> None:
+        if not self._as_json:
+            self._write(f"{self._character}: ")
+
+    def _print_piece(self, text: str) -> None:
+        if not self._as_json:
+            self._write(text.replace("\n", " "))
+
+    def _end_reply(self, turn_id: int, text: str, reply: str) -> None:
+        if self._as_json:
+            record = {"turn": turn_id, "person": text, "character": reply}
+            self._write(json.dumps(record, ensure_ascii=False) + "\n")
+        else:
+            self._write("\n")
+
+    def _refuse(self, reason: str) -> None:
+        sys.stderr.write(f"familiar: {reason}\n")
+
+    def _write(self, text: str) -> None:
+        self._sink.write(text)
+        self._sink.flush()

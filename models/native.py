@@ -1,0 +1,58 @@
+"""llama.cpp as a library of this process: loaded once, on first use, with its log kept quiet.
+
+llama.cpp prints to standard error unless told otherwise, and gives the reason of a failure only there; so its log is
+collected here and the last warnings and errors become the reason of the exception. Models, contexts and what is done
+with them are left to `models.engine` and its parts.
+"""
+
+import logging
+from collections import deque
+from functools import cache
+from typing import Any
+
+from models.errors import ModelError
+
+logger = logging.getLogger(__name__)
+
+_INFO, _WARN, _ERROR = 2, 3, 4  # enum ggml_log_level
+
+
+class LlamaCpp:
+    """The low-level bindings, and what llama.cpp last complained of."""
+
+    def __init__(self, bindings: Any) -> None:
+        self.lib = bindings
+        self._complaints: deque[str] = deque(maxlen=4)  # the oldest leave: the last lines name the cause
+        self._callback = bindings.llama_log_callback(self._log)  # llama.cpp keeps the pointer: it must live as long
+        bindings.llama_log_set(self._callback, None)
+        bindings.llama_backend_init()
+
+    def take_complaints(self) -> str:
+        """The warnings and errors since the last call, joined; empty when there were none."""
+        lines = []
+        while self._complaints:
+            lines.append(self._complaints.popleft())
+        return "; ".join(lines)
+
+    def _log(self, level: int, text: bytes, _user_data: object) -> None:
+        if level < _INFO:
+            return
+        line = text.decode("utf-8", "replace").strip()
+        logger.debug("llama.cpp: %s", line)
+        if level in (_WARN, _ERROR) and line:
+            self._complaints.append(line)
+
+
+@cache
+def llama_cpp() -> LlamaCpp:
+    """The one instance: log callback and back-ends are global to the process in llama.cpp itself.
+
+    Raises ModelError when the library cannot be loaded.
+    """
+    try:
+        from llama_cpp import llama_cpp as bindings
+    except (ImportError, OSError, RuntimeError) as error:
+        raise ModelError(
+            f"llama.cpp cannot be loaded ({error}); build llama-cpp-python again on this machine"
+        ) from error
+    return LlamaCpp(bindings)

@@ -1,0 +1,210 @@
+"""The prompt: character, conversation and newest words as tokens, in an order that keeps its beginning stable.
+
+    system: persona, standing instructions | examples | history | user: volatile block, newest words | assistant:
+
+What changes from turn to turn (memories, mood, time) comes in just before the newest words, so that everything before
+it stands in the KV cache already. Texts of the template are tokenized with control tokens, everything people said or a
+character file says as plain text. When it does not fit, whole oldest turns leave. Pure but for its caches; one builder
+serves one conversation.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Protocol
+
+from models.character import Character
+from models.errors import PromptTooLongError
+from models.messages import Message, Piece, Prompt, Role
+from models.template import ChatTemplate
+
+STANDING_INSTRUCTIONS = "You talk aloud. Answer in one or two short sentences."
+"""Said to every character after its persona. Short: a 135M model follows little more, and every token is prefilled."""
+
+_OPENING_WORDS = "Hello!"
+"""Stands before a greeting, because many templates refuse an assistant that speaks first."""
+
+_SEPARATOR = "\n\n"
+"""Between texts that share one message."""
+
+_IDLE_ROOM_TOKENS = 64
+"""Kept free by `build_idle` for the next words (a long spoken sentence): a turn that would have to leave for them
+leaves while nobody waits."""
+
+_CACHED_TEXTS = 1024
+
+
+class Tokenizer(Protocol):
+    """What the builder needs of `models.vocabulary.Vocabulary`."""
+
+    leading_token: int | None
+
+    def tokenize(self, text: str, *, parse_special: bool, continues: bool = False) -> tuple[int, ...]: ...
+
+    def is_markup(self, token: int) -> bool: ...
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One message as the template sees it: the parts were several messages in a row, or belong in front."""
+
+    role: Role
+    parts: list[Message] = field(default_factory=list)
+
+
+class PromptBuilder:
+    """Builds the prompts of one conversation. Remembers which turns have left, so that none comes back."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        template: ChatTemplate,
+        character: Character,
+        *,
+        n_ctx: int,
+        reply_reserve: int,
+        instructions: str = STANDING_INSTRUCTIONS,
+    ) -> None:
+        """`n_ctx` is the size of the context, `reply_reserve` how many of its tokens stay free for the reply."""
+        if not 0 < reply_reserve < n_ctx:
+            raise ValueError("reply_reserve must be above 0 and below n_ctx")
+        self._tokenizer = tokenizer
+        self._template = template
+        self._budget = n_ctx - reply_reserve
+        self._head = _head(character, instructions)
+        self._tokenize = lru_cache(_CACHED_TEXTS)(tokenizer.tokenize)
+        self._n_dropped = 0
+        self._last_dropped: Message | None = None
+
+    def build(self, history: Sequence[Message], user_text: str, volatile: str = "") -> Prompt:
+        """The prompt for a reply to `user_text`, `history` being everything said before, by user and assistant.
+
+        Raises PromptTooLongError when even without history it does not fit, TemplateError when the template fails.
+        """
+        newest = _SEPARATOR.join(text.strip() for text in (volatile, user_text) if text.strip())
+        tokens, _, n_dropped = self._fit(history, newest, self._budget)
+        if len(tokens) > self._budget:
+            raise PromptTooLongError(
+                f"the character and the newest words have {len(tokens)} tokens, but only {self._budget} fit; "
+                "shorten the persona or raise n_ctx"
+            )
+        return Prompt(tokens=tuple(tokens), n_messages_dropped=n_dropped)
+
+    def build_idle(self, history: Sequence[Message]) -> Prompt:
+        """The beginning of the next prompt, up to where the newest words will stand, whatever they are (unless they are
+        so long that another turn must leave). For bringing the KV cache up to date while the reply is spoken."""
+        tokens, newest_start, n_dropped = self._fit(history, "", self._budget - _IDLE_ROOM_TOKENS)
+        return Prompt(tokens=tuple(tokens[:newest_start]), n_messages_dropped=n_dropped)
+
+    def _fit(self, history: Sequence[Message], newest: str, budget: int) -> tuple[list[int], int, int]:
+        """Tokens, where the newest words begin in them, and how many messages were left out to come within the budget
+        (all of them, if that is not possible)."""
+        n_dropped = self._dropped_already(history)
+        sizes = [len(self._content(message, continues=True)) for message in history]
+        while sum(sizes[n_dropped:]) > budget:  # without the template's text: a quick first cut, never too deep
+            n_dropped = _next_turn(history, n_dropped)
+        tokens, newest_start = self._assemble(history[n_dropped:], newest)
+        while len(tokens) > budget and n_dropped < len(history):
+            n_dropped = _next_turn(history, n_dropped)
+            tokens, newest_start = self._assemble(history[n_dropped:], newest)
+        if len(tokens) <= budget:
+            self._n_dropped = n_dropped
+            self._last_dropped = history[n_dropped - 1] if n_dropped else None
+        return tokens, newest_start, n_dropped
+
+    def _dropped_already(self, history: Sequence[Message]) -> int:
+        """Where in this history the turns begin that have not left. What has left stays away, or everything after it
+        would have to be computed anew; the caller may cut the history at its front."""
+        for n_dropped in range(min(self._n_dropped, len(history)), 0, -1):
+            if history[n_dropped - 1] == self._last_dropped:
+                return n_dropped
+        return 0
+
+    def _assemble(self, history: Sequence[Message], newest: str) -> tuple[list[int], int]:
+        """All tokens of the prompt, and where in them the newest words begin."""
+        entries = self._entries(history)
+        tokens: list[int] = []
+        newest_start = 0
+        for segment in self._template.render([entry.role for entry in entries]):
+            if isinstance(segment, str):
+                tokens += self._tokenize(segment, parse_special=True, continues=self._continues(tokens))
+                continue
+            entry = entries[segment]
+            for number, part in enumerate(entry.parts):
+                tokens += self._content(part, continues=self._continues(tokens), separated=number > 0)
+            if entry is entries[-1]:
+                newest_start = len(tokens)
+                last = Message(role="user", text=newest)
+                tokens += self._content(last, continues=self._continues(tokens), separated=bool(entry.parts))
+        leading = self._tokenizer.leading_token
+        if leading is not None and tokens[0] != leading:
+            return [leading, *tokens], newest_start + 1
+        return tokens, newest_start
+
+    def _entries(self, history: Sequence[Message]) -> list[_Entry]:
+        """The conversation as templates accept it: roles alternate, the user begins and has the last word."""
+        entries: list[_Entry] = []
+        for message in (*self._head, *history):
+            if not message.text.strip():
+                continue
+            if entries and entries[-1].role == message.role:
+                entries[-1].parts.append(message)
+                continue
+            if message.role == "assistant" and (not entries or entries[-1].role == "system"):
+                entries.append(_Entry("user", [Message(role="user", text=_OPENING_WORDS)]))
+            entries.append(_Entry(message.role, [message]))
+        if entries[-1].role != "user":
+            entries.append(_Entry("user"))
+        if not self._template.supports_system:
+            system = entries.pop(0)
+            entries[0].parts[:0] = system.parts
+        return entries
+
+    def _content(self, message: Message, *, continues: bool, separated: bool = False) -> tuple[int, ...]:
+        """The tokens of a message, after a separator where it is not the first of its entry."""
+        separator = _SEPARATOR if separated else ""
+        if message.tokens:
+            return self._tokenize(separator, parse_special=False, continues=continues) + message.tokens
+        text = message.text.strip()
+        return self._tokenize(separator + text if text else "", parse_special=False, continues=continues)
+
+    def _continues(self, tokens: list[int]) -> bool:
+        return bool(tokens) and not self._tokenizer.is_markup(tokens[-1])
+
+
+def _next_turn(history: Sequence[Message], start: int) -> int:
+    """Where the next turn begins: a user's message after a reply."""
+    for index in range(start + 1, len(history)):
+        if (history[index - 1].role, history[index].role) == ("assistant", "user"):
+            return index
+    return len(history)
+
+
+def cut_reply(tokenizer: Tokenizer, pieces: Sequence[Piece], end: int) -> Message | None:
+    """The message for a reply of which the first `end` characters were heard; None when no word was.
+
+    The tokens of whole pieces are kept as the model made them, so that they are found in the KV cache; what of the text
+    lies beyond them is tokenized.
+    """
+    whole = "".join(piece.text for piece in pieces)
+    text = whole if end >= len(whole) else whole[:end].rstrip()
+    if not text.strip():
+        return None
+    tokens: tuple[int, ...] = ()
+    covered = 0
+    for piece in pieces:
+        if not piece.tokens or covered + len(piece.text) > len(text):
+            break
+        tokens += piece.tokens
+        covered += len(piece.text)
+    if tokens and covered < len(text):
+        tokens += tokenizer.tokenize(text[covered:], parse_special=False, continues=True)
+    return Message(role="assistant", text=text, tokens=tokens)
+
+
+def _head(character: Character, instructions: str) -> tuple[Message, ...]:
+    """What stands before every conversation."""
+    head = [Message(role="system", text=f"{character.persona}\n{instructions}".strip())]
+    for example in character.examples:
+        head += [Message(role="user", text=example.user), Message(role="assistant", text=example.reply)]
+    return tuple(head)

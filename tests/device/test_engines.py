@@ -1,0 +1,187 @@
+"""Choosing engines: what is here decides, what the settings name must be here, and settling for less is said."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from device import engines
+from device.engines import choose_model, choose_synthesizer, choose_transcriber
+from device.errors import EngineChoiceError
+from device.settings import ListenSettings, Settings, SpeakSettings, ThinkSettings
+from models.store import ModelStore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    return ModelStore(tmp_path / "models")
+
+
+def put(store: ModelStore, name: str) -> Path:
+    """Files of the right sizes, without content: all that finding looks at."""
+    entry = store.catalog.require(name)
+    store.folder(entry).mkdir(parents=True)
+    for file in entry.files:
+        with (store.folder(entry) / file.name).open("wb") as out:
+            out.truncate(file.size_bytes)
+    return store.folder(entry)
+
+
+def listening(**changes: Any) -> Settings:
+    return Settings(listen=ListenSettings(**changes))
+
+
+def speaking(**changes: Any) -> Settings:
+    return Settings(speak=SpeakSettings(**changes))
+
+
+def without(packages: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "find_spec", lambda name: None if name in packages else name)
+
+
+# What thinks ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_largest_model_that_was_pulled_thinks(store: ModelStore) -> None:
+    folder = put(store, "smollm2-135m")
+    assert choose_model(Settings(), store).path == folder / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    put(store, "qwen2.5-0.5b")
+    assert choose_model(Settings(), store).name == "qwen2.5-0.5b"
+
+
+def test_without_a_model_the_way_to_one_is_said(store: ModelStore) -> None:
+    with pytest.raises(EngineChoiceError, match="models pull starter"):
+        choose_model(Settings(), store)
+
+
+def test_a_model_that_is_named_must_be_here(store: ModelStore) -> None:
+    put(store, "smollm2-135m")
+    with pytest.raises(EngineChoiceError, match=r"think\.model = 'qwen2.5-0.5b' is not here"):
+        choose_model(Settings(think=ThinkSettings(model="qwen2.5-0.5b")), store)
+
+
+def test_a_model_that_is_named_must_be_of_the_right_kind(store: ModelStore) -> None:
+    put(store, "whisper-tiny")
+    with pytest.raises(EngineChoiceError, match="that model listens, a model that thinks is wanted"):
+        choose_model(Settings(think=ThinkSettings(model="whisper-tiny")), store)
+
+
+def test_a_model_may_be_named_by_its_file(store: ModelStore, tmp_path: Path) -> None:
+    own = tmp_path / "own.gguf"
+    own.touch()
+    found = choose_model(Settings(think=ThinkSettings(model=str(own))), store)
+    assert (found.name, found.path) == ("own", own)
+    with pytest.raises(EngineChoiceError, match="no such file"):
+        choose_model(Settings(think=ThinkSettings(model=str(tmp_path / "other.gguf"))), store)
+    with pytest.raises(EngineChoiceError, match="no such file"):
+        choose_model(Settings(think=ThinkSettings(model="~nobody-of-that-name/x.gguf")), store)
+
+
+# What listens ---------------------------------------------------------------------------------------------------------
+
+
+def test_whisper_listens_where_a_model_for_the_language_is_here(store: ModelStore) -> None:
+    put(store, "whisper-tiny.en")
+    choice = choose_transcriber(Settings(), store)
+    assert (choice.name, choice.notice) == ("whisper-tiny.en", None)
+
+
+def test_settling_for_pocketsphinx_is_said_with_the_way_out(store: ModelStore) -> None:
+    choice = choose_transcriber(Settings(), store)
+    assert choice.name == "pocketsphinx"
+    assert choice.notice is not None
+    assert "familiar models pull whisper-tiny.en" in choice.notice
+
+
+def test_asking_for_pocketsphinx_is_not_settling_for_it(store: ModelStore) -> None:
+    put(store, "whisper-tiny.en")
+    choice = choose_transcriber(listening(engine="sphinx"), store)
+    assert (choice.name, choice.notice) == ("pocketsphinx", None)
+
+
+def test_asking_for_whisper_never_gets_anything_else(store: ModelStore) -> None:
+    with pytest.raises(EngineChoiceError, match=r"whisper-tiny\.en"):
+        choose_transcriber(listening(engine="whisper"), store)
+    with pytest.raises(EngineChoiceError, match=r"listen\.model = 'whisper-base' is not here"):
+        choose_transcriber(listening(model="whisper-base"), store)
+
+
+def test_an_english_ear_is_not_given_to_a_german(store: ModelStore) -> None:
+    put(store, "whisper-base.en")
+    with pytest.raises(EngineChoiceError, match="only English is understood"):
+        choose_transcriber(listening(language="de"), store)
+    put(store, "whisper-tiny")
+    assert choose_transcriber(listening(language="de"), store).name == "whisper-tiny"
+
+
+def test_without_any_ear_the_choice_fails(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    without({"pocketsphinx"}, monkeypatch)
+    with pytest.raises(EngineChoiceError, match="there is no ear"):
+        choose_transcriber(Settings(), store)
+
+
+def test_the_ear_that_was_chosen_listens(store: ModelStore) -> None:
+    model = Path(__file__).parents[2].parent / "shared" / "assets" / "asr" / "whisper-tiny-shaped-random-int8"
+    if not model.is_dir():
+        pytest.skip("the Whisper of random weights is not here")
+    ear = choose_transcriber(listening(model=str(model), language="en-GB"), store).make()
+    ear.begin()
+    ear.feed(np.zeros(8_000, np.int16))
+    assert ear.result().audio_s == pytest.approx(0.5)
+
+
+# What speaks ----------------------------------------------------------------------------------------------------------
+
+
+def test_piper_speaks_where_a_voice_for_the_language_is_here(store: ModelStore) -> None:
+    put(store, "de_DE-thorsten-medium")
+    put(store, "en_GB-alba-medium")
+    assert choose_synthesizer(Settings(), store).name == "en_GB-alba-medium"
+    german = choose_synthesizer(listening(language="de"), store)
+    assert (german.name, german.notice) == ("de_DE-thorsten-medium", None)
+
+
+def test_settling_for_espeak_is_said_with_the_way_out(store: ModelStore) -> None:
+    choice = choose_synthesizer(Settings(), store)
+    assert choice.name == "espeak-ng en"
+    assert choice.notice is not None
+    assert "familiar models pull en_US-lessac-low" in choice.notice
+
+
+def test_a_language_without_a_piper_voice_is_not_sent_after_one(store: ModelStore) -> None:
+    notice = choose_synthesizer(listening(language="fi"), store).notice
+    assert notice is not None
+    assert "pull" not in notice
+
+
+def test_asking_for_espeak_is_not_settling_for_it(store: ModelStore) -> None:
+    put(store, "en_GB-alba-medium")
+    for asked in (speaking(engine="espeak"), speaking(voice="en-us+f3")):
+        assert choose_synthesizer(asked, store).notice is None
+    assert choose_synthesizer(speaking(voice="en-us+f3"), store).name == "espeak-ng en-us+f3"
+
+
+def test_asking_for_piper_never_gets_anything_else(store: ModelStore) -> None:
+    with pytest.raises(EngineChoiceError, match="en_US-lessac-low"):
+        choose_synthesizer(speaking(engine="piper"), store)
+    with pytest.raises(EngineChoiceError, match="did you mean en_GB-alba-medium"):
+        choose_synthesizer(speaking(voice="en_GB-albe-medium"), store)
+
+
+def test_a_voice_without_piper_is_said(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(store, "en_GB-alba-medium")
+    without({"piper"}, monkeypatch)
+    choice = choose_synthesizer(Settings(), store)
+    assert choice.name == "espeak-ng en"
+    assert choice.notice is not None
+    assert "en_GB-alba-medium is here, but not what plays it" in choice.notice
+    with pytest.raises(EngineChoiceError, match="needs the package piper-tts"):
+        choose_synthesizer(speaking(engine="piper"), store)
+
+
+def test_the_voice_that_was_chosen_speaks(store: ModelStore) -> None:
+    pytest.importorskip("espeakng_loader")
+    voice = choose_synthesizer(Settings(), store).make()
+    assert voice.name == "espeak-ng en"
+    assert sum(chunk.samples.size for chunk in voice.synthesize("Hello.")) > 0

