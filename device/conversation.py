@@ -6,14 +6,16 @@ sound and display are given to it; it holds no settings and opens nothing.
 """
 
 import asyncio
-from collections.abc import Coroutine
+import logging
+from collections.abc import Awaitable, Callable
 from typing import assert_never
 
 from device.dialogue import Dialogue, Prepared
-from device.display import Display, PersonSays, StateChanged
+from device.display import Display, Notice, PersonSays, StateChanged
 from device.reply import Reply
 from device.trace import EventName, Trace, Value
 from firmware_bridge.body import Body
+from models.errors import PromptTooLongError
 from voice.listener import Listener
 from voice.messages import (
     Heard,
@@ -26,8 +28,11 @@ from voice.messages import (
 )
 from voice.mouth import Mouth
 
+log = logging.getLogger(__name__)
+
 CLOSE_TIMEOUT_S = 3.0
-"""At the end, how long the last turn may take to be recorded: a disk sync of a slow SD card takes about one second."""
+"""At the end, how long the last turn may take to be recorded: a disk sync of a slow SD card takes about one second.
+What is not through by then is left to the memory's own thread."""
 
 
 class Conversation:
@@ -45,15 +50,16 @@ class Conversation:
         self._tasks = asyncio.TaskGroup()
         self._reply: Reply | None = None
         self._replying: asyncio.Task[None] | None = None
-        self._preparing: asyncio.Task[Prepared] | None = None
+        self._preparing: asyncio.Task[Prepared | None] | None = None
         self._preparing_for = ""
         self._unanswered = ""
-        self._hearing = False
+        self._open_turn: int | None = None
+        """The turn that the person is speaking, if they are."""
 
     @property
     def idle(self) -> bool:
         """Nobody speaks and no reply is under way."""
-        return not self._hearing and self._reply is None
+        return self._open_turn is None and self._reply is None
 
     async def run(self, *, greeting: str = "") -> None:
         """Converse until the listener ends. Speak `greeting` first, if there is one."""
@@ -62,21 +68,27 @@ class Conversation:
                 self._display.show(StateChanged(state="listening"))
                 if greeting:
                     reply = self._new_reply(turn_id=0, revision=0, user_text="")
-                    self._start(reply, reply.say(greeting))
+                    self._start(reply, lambda: reply.say(greeting))
                 async for message in self._listener.messages():
                     await self._on(message)
                 await self._close_reply()
         finally:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self._close_reply()
-                await self._record_unanswered()
+            try:
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await self._close_reply()
+                    await self._record_unanswered()
+            except TimeoutError:
+                log.warning("the last turn was not recorded within %s s", CLOSE_TIMEOUT_S)
 
     async def _on(self, message: ListenerMessage) -> None:
         match message:
             case SpeechStarted():
                 await self._on_speech_started(message)
-            case SpeechPaused() | TurnEnded():
-                pass  # What was recognised follows at once as Heard.
+            case SpeechPaused():
+                pass  # What was recognised up to here follows as Heard.
+            case TurnEnded():
+                self._event(message, "speech_ended", t_s=self._listener.time_s(message.last_voiced_sample))
+                self._event(message, "turn_committed")
             case SpeechResumed():
                 self._drop_preparation()
             case PartialText(text=text):
@@ -90,30 +102,34 @@ class Conversation:
                 assert_never(message)
 
     async def _on_speech_started(self, message: SpeechStarted) -> None:
-        self._hearing = True
+        self._open_turn = message.turn_id
         self._event(message, "speech_started", t_s=self._listener.time_s(message.at_sample))
         if self._reply is not None:
-            self._event(message, "barge_in", over_turn=self._reply.turn_id)
+            if not self._reply.complete:
+                self._event(message, "barge_in", over_turn=self._reply.turn_id)
             await self._close_reply()
+            # What was not heard leaves the cache as it left history.
+            self._tasks.create_task(self._dialogue.settle(), name="settle")
         self._display.show(StateChanged(state="hearing"))
 
     def _on_turn(self, heard: Heard) -> None:
-        self._hearing = False
-        self._event(heard, "speech_ended", t_s=heard.speech_ended_s)
-        self._event(heard, "turn_committed")
         self._event(heard, "asr_final", text=heard.text, asr_s=round(heard.asr_s, 6))
         text = self._joined(heard.text)
+        if heard.text:
+            self._display.show(PersonSays(text=text, final=True))
+        self._unanswered = text
+        if heard.turn_id != self._open_turn:
+            return  # Recognition was behind, and the person speaks again already: one answer for both turns.
+        self._open_turn = None
         if not text:
             self._drop_preparation()
             self._display.show(StateChanged(state="listening"))
             return
-        self._display.show(PersonSays(text=text, final=True))
         self._display.show(StateChanged(state="thinking"))
-        self._unanswered = text
         preparing = self._prepare(text)
         self._preparing = None
         reply = self._new_reply(turn_id=heard.turn_id, revision=heard.revision, user_text=text)
-        self._start(reply, reply.answer(preparing))
+        self._start(reply, lambda: self._answer(reply, preparing))
 
     def _joined(self, text: str) -> str:
         """New words, after those that never got an answer."""
@@ -121,20 +137,28 @@ class Conversation:
 
     async def _record_unanswered(self) -> None:
         """Words whose reply nobody will hear any more are remembered all the same."""
-        if self._unanswered:
-            await self._dialogue.record(self._unanswered, (), 0, interrupted=True)
-            self._unanswered = ""
+        text, self._unanswered = self._unanswered, ""
+        if text:
+            await self._dialogue.record(text, (), 0, interrupted=True)
 
     # Preparing: recall and prefill for words that may still change, without any other effect ------------------------
 
-    def _prepare(self, text: str) -> asyncio.Task[Prepared]:
+    def _prepare(self, text: str) -> asyncio.Task[Prepared | None]:
         """Prepare `text`, or go on with the preparation under way if it is for the same words."""
         if self._preparing is not None and self._preparing_for == text:
             return self._preparing
         self._drop_preparation()
         self._preparing_for = text
-        self._preparing = self._tasks.create_task(self._dialogue.prepare(text), name="prepare")
+        self._preparing = self._tasks.create_task(self._prepared(text), name="prepare")
         return self._preparing
+
+    async def _prepared(self, text: str) -> Prepared | None:
+        """None if these are more words than the model can take in."""
+        try:
+            return await self._dialogue.prepare(text)
+        except PromptTooLongError as error:
+            log.debug("a turn is too long: %s", error)
+            return None
 
     def _drop_preparation(self) -> None:
         if self._preparing is not None:
@@ -143,29 +167,43 @@ class Conversation:
 
     # Replying -------------------------------------------------------------------------------------------------------
 
-    def _start(self, reply: Reply, work: Coroutine[None, None, None]) -> None:
+    def _start(self, reply: Reply, work: Callable[[], Awaitable[None]]) -> None:
+        """Run `work` as a task. It is made there, because a task cancelled before its first step makes nothing."""
         self._reply = reply
         self._replying = self._tasks.create_task(self._finish(reply, work), name=f"reply-{reply.turn_id}")
 
-    async def _finish(self, reply: Reply, work: Coroutine[None, None, None]) -> None:
-        await work
+    async def _finish(self, reply: Reply, work: Callable[[], Awaitable[None]]) -> None:
+        await work()
         await reply.close()
         self._unanswered = ""
         self._reply = None
         self._display.show(StateChanged(state="listening"))
 
+    async def _answer(self, reply: Reply, preparing: Awaitable[Prepared | None]) -> None:
+        prepared = await preparing
+        if prepared is not None:
+            await reply.answer(prepared)
+            return
+        notice = "That was too long to answer: say it in fewer words."
+        self._trace.event("degraded", turn=reply.turn_id, revision=reply.revision, what=notice)
+        self._display.show(Notice(text=notice))
+        await self._record_unanswered()
+
     async def _close_reply(self) -> None:
-        """End the reply under way, if any: silence at once, then its work, then the record of what was heard."""
+        """End the reply under way, if any: silence at once, then its work, then the record of what was heard.
+
+        Cancelled in the middle, it can be called again to do the rest.
+        """
         reply, task = self._reply, self._replying
         if reply is None or task is None:
             return
-        self._reply = None
         if not reply.complete:
             task.cancel()
             reply.silence()
         await asyncio.wait((task,))
         if await reply.close():
             self._unanswered = ""
+        self._reply = None
 
     def _new_reply(self, *, turn_id: int, revision: int, user_text: str) -> Reply:
         return Reply(
@@ -180,6 +218,6 @@ class Conversation:
         )
 
     def _event(
-        self, message: SpeechStarted | Heard, name: EventName, *, t_s: float | None = None, **fields: Value
+        self, message: SpeechStarted | TurnEnded | Heard, name: EventName, *, t_s: float | None = None, **fields: Value
     ) -> None:
         self._trace.event(name, turn=message.turn_id, revision=message.revision, t_s=t_s, **fields)

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 from memory.messages import Recalled, Turn
@@ -168,7 +169,7 @@ class Dialogue:
     async def _recall(self, text: str) -> tuple[Recalled, ...]:
         if self._memory is None or self._settings.recall_items == 0:
             return ()
-        in_prompt = sum(message.role == "user" for message in self._history)
+        in_prompt = _turn_count(self._history)
         found = await self._memory.recall(
             self._settings.person,
             self._settings.character,
@@ -187,6 +188,12 @@ class Dialogue:
     def _forget_what_left_the_prompt(self) -> None:
         dropped = self._prompts.build_idle(self._history).n_messages_dropped
         del self._history[:dropped]
+
+
+def _turn_count(history: Sequence[Message]) -> int:
+    """Turns in a history: each begins with words of the person, but for a reply to nothing, such as a greeting."""
+    roles = ["assistant", *(message.role for message in history)]
+    return sum(role == "user" or before == "assistant" for before, role in pairwise(roles))
 
 
 def _remembered(turn: Turn) -> list[Message]:

@@ -63,7 +63,7 @@ def open_display(character: str, *, as_json: bool, stream: TextIO | None = None)
     out = stream or sys.stdout
     if as_json:
         return JsonDisplay(out)
-    return LiveDisplay(character) if out.isatty() else PlainDisplay(character, out)
+    return LiveDisplay(character, out) if out.isatty() else PlainDisplay(character, out)
 
 
 class _LineDisplay:
@@ -135,17 +135,22 @@ class LiveDisplay:
 
     _MARK: dict[State, str] = {"listening": "○", "hearing": "●", "thinking": "…", "speaking": "♪"}  # noqa: RUF012
 
-    def __init__(self, character: str) -> None:
+    def __init__(self, character: str, stream: TextIO) -> None:
         self._character = character
+        self._stream = stream
         self._state: State = "listening"
         self._words = ""
         self._stack = ExitStack()
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
+        from rich.console import Console
         from rich.live import Live
 
-        self._live = self._stack.enter_context(Live(self._line(), transient=True, refresh_per_second=10))
+        console = Console(file=self._stream)
+        self._live = self._stack.enter_context(
+            Live(self._line(), console=console, transient=True, refresh_per_second=10)
+        )
         return self
 
     def __exit__(
@@ -159,6 +164,8 @@ class LiveDisplay:
         match update:
             case StateChanged(state=state):
                 self._state = state
+                if state in ("listening", "hearing"):
+                    self._words = ""
             case PersonSays(text=text, final=True):
                 self._words = ""
                 self._above("You", text, "bold")

@@ -6,7 +6,7 @@ task; cancelling it is how an interruption ends it. What was heard until then is
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from device.dialogue import Dialogue, Prepared
@@ -24,7 +24,7 @@ PARTS_AHEAD = 256
 
 
 class Reply:
-    """The reply to one turn. `run` it in a task, then `close` it, whatever happened in between."""
+    """The reply to one turn. Run `answer` or `say` in a task, then `close` it, whatever happened in between."""
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Reply:
         self._display = display
         self._pieces: list[Piece] = []
         self._text = ""
+        self._begun = False
         self._heard_end: int | None = None
         self._clause_seen = False
         self._handed_over_end = 0
@@ -55,9 +56,8 @@ class Reply:
         self.complete = False
         """The reply was spoken, and heard, to its end."""
 
-    async def answer(self, preparing: Awaitable[Prepared]) -> None:
-        """Wait for the prepared words, then think and speak until the last sample has been heard."""
-        prepared = await preparing
+    async def answer(self, prepared: Prepared) -> None:
+        """Think and speak until the last sample has been heard."""
         self._event("recall_done", n_recalled=prepared.n_recalled, recall_s=round(prepared.recall_s, 6))
         self._event(
             "prompt_ready",
@@ -73,7 +73,10 @@ class Reply:
 
     def silence(self) -> None:
         """Stop speaking, now. What was heard until here is what counts."""
-        if not self.complete and self._heard_end is None:
+        if self.complete or self._heard_end is not None:
+            return
+        self._heard_end = 0
+        if self._begun:  # else the mouth still tells of the reply before
             self._heard_end = self._mouth.stop()
             self._event("playback_stopped", text_heard=self._text[: self._heard_end])
 
@@ -95,6 +98,7 @@ class Reply:
 
     async def _speak(self, pieces: AsyncGenerator[Piece | Finished, None]) -> None:
         parts: asyncio.Queue[SpeechPart | None] = asyncio.Queue(maxsize=PARTS_AHEAD)
+        self._begun = True
         self._mouth.begin()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._mouth.speak(parts, lambda event: self._on_mouth(event, group)), name="mouth")

@@ -43,12 +43,13 @@ def talk(request: TalkRequest, settings: Settings, environ: Mapping[str, str]) -
     character = chosen_character(settings)
     where = places(environ)
     try:
-        if request.text:
-            _in_writing(request, character, settings, where)
-        elif request.recording is not None:
-            _run(_from_recording(request, character, settings, where))
-        else:
-            _with_what_there_is(request, character, settings, where)
+        with _sigterm_as_ctrl_c():
+            if request.text:
+                _in_writing(request, character, settings, where)
+            elif request.recording is not None:
+                _run(_from_recording(request, character, settings, where))
+            else:
+                _with_what_there_is(request, character, settings, where)
     except BaseExceptionGroup as group:
         raise first_error(group) from group
 
@@ -163,17 +164,18 @@ def _outputs(
 
 
 def _run(work: Coroutine[None, None, None]) -> None:
-    """Run to the end; SIGTERM ends it as Ctrl-C does."""
-    with asyncio.Runner() as runner:
+    """Run to the end, or to Ctrl-C: what the work does on its way out is done by then."""
+    try:
+        asyncio.run(work)
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
-        async def main() -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            with contextlib.suppress(NotImplementedError):
-                asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-            await work
 
-        try:
-            runner.run(main())
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt from None
+@contextlib.contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """A service manager's way of asking to stop is taken as a person's, so that both end in the same way."""
+    before = signal.signal(signal.SIGTERM, lambda _signal, _frame: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

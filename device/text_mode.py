@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import aclosing
 from typing import TextIO
 
-from device.dialogue import Dialogue
+from device.dialogue import Dialogue, Prepared
 from device.trace import Trace
 from models.errors import PromptTooLongError
 from models.messages import Finished, Piece
@@ -63,39 +63,44 @@ class TextConversation:
                 yield text
 
     async def _turn(self, turn_id: int, text: str) -> None:
+        """One exchange. However it ends, but for a refusal, what was said and printed is recorded."""
         self._trace.event("turn_committed", turn=turn_id)
+        pieces: list[Piece] = []
+        refused = complete = False
         try:
             prepared = await self._dialogue.prepare(text)
-        except PromptTooLongError as error:
-            self._refuse(str(error))
-            return
-        self._trace.event("recall_done", turn=turn_id, n_recalled=prepared.n_recalled)
-        self._trace.event(
-            "prompt_ready",
-            turn=turn_id,
-            n_reused=prepared.prefilled.n_reused,
-            n_prefilled=prepared.prefilled.n_prefilled,
-        )
-        pieces: list[Piece] = []
-        complete = False
-        self._begin_reply()
-        try:
-            async with aclosing(self._dialogue.reply(prepared)) as reply:
-                async for piece in reply:
-                    if isinstance(piece, Finished):
-                        break
-                    if not pieces:
-                        self._trace.event("first_token", turn=turn_id)
-                    pieces.append(piece)
-                    self._print_piece(piece.text)
+            self._trace.event("recall_done", turn=turn_id, n_recalled=prepared.n_recalled)
+            self._trace.event(
+                "prompt_ready",
+                turn=turn_id,
+                n_reused=prepared.prefilled.n_reused,
+                n_prefilled=prepared.prefilled.n_prefilled,
+            )
+            self._begin_reply()
+            await self._print_reply(turn_id, prepared, pieces)
             complete = True
+        except PromptTooLongError as error:
+            refused = True
+            self._refuse(str(error))
         finally:
-            said = sum(len(piece.text) for piece in pieces)
-            heard = await self._dialogue.record(text, pieces, said, interrupted=not complete)
-            self._trace.event("reply_done", turn=turn_id, text_heard=heard, interrupted=not complete)
-            self._end_reply(turn_id, text, heard)
+            if not refused:
+                said = sum(len(piece.text) for piece in pieces)
+                heard = await self._dialogue.record(text, pieces, said, interrupted=not complete)
+                self._trace.event("reply_done", turn=turn_id, text_heard=heard, interrupted=not complete)
+                self._end_reply(turn_id, text, heard)
         # While the person reads: the next turn then computes only its own words.
         await self._dialogue.settle()
+
+    async def _print_reply(self, turn_id: int, prepared: Prepared, pieces: list[Piece]) -> None:
+        """Print the reply as it comes; `pieces` gets what was printed."""
+        async with aclosing(self._dialogue.reply(prepared)) as reply:
+            async for piece in reply:
+                if isinstance(piece, Finished):
+                    break
+                if not pieces:
+                    self._trace.event("first_token", turn=turn_id)
+                self._print_piece(piece.text)
+                pieces.append(piece)
 
     def _begin_reply(self) -> None:
         if not self._as_json:

@@ -12,7 +12,7 @@ from device.trace import Value
 
 STAGES = (
     ("speech_ended", "the last voiced sample"),
-    ("turn_committed", "silence, until the turn was taken as ended"),
+    ("turn_committed", "silence that ended the turn"),
     ("asr_final", "recognition still to be waited for"),
     ("recall_done", "memory"),
     ("prompt_ready", "prefill still to be waited for"),
@@ -68,7 +68,7 @@ def render(rows: Iterable[Stage], width: int = 30) -> str:
     scale = width / max(steps[-1].at_ms, 1.0)
     lines = [f"{'at ms':>7} {'took':>6}"]
     for step in steps:
-        before = max(0, round((step.at_ms - step.took_ms) * scale))
+        before = min(width - 1, max(0, round((step.at_ms - step.took_ms) * scale)))
         bar = " " * before + "█" * max(1, round(step.took_ms * scale))
         lines.append(f"{step.at_ms:7.0f} {step.took_ms:6.1f} {bar[:width]:<{width}} {step.meaning}")
     return "\n".join(lines)

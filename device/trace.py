@@ -53,15 +53,20 @@ class Trace:
             try:
                 self._file = self._path.open("w", encoding="utf-8", buffering=1)
             except OSError as error:
-                raise FamiliarError(f"cannot write the trace {self._path}: {error.strerror}") from error
+                raise self._unwritable(error) from error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if self._file is None:
+            return
+        file, self._file = self._file, None
+        try:
+            file.close()
+        except OSError as failure:
+            if error is None:  # else that has been told already
+                raise self._unwritable(failure) from failure
 
     def event(
         self, name: EventName, *, turn: int, revision: int = 0, t_s: float | None = None, **fields: Value
@@ -80,6 +85,9 @@ class Trace:
             try:
                 self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
             except OSError as error:
-                raise FamiliarError(f"cannot write the trace {self._path}: {error.strerror}") from error
+                raise self._unwritable(error) from error
         if self._listener is not None:
             self._listener(record)
+
+    def _unwritable(self, error: OSError) -> FamiliarError:
+        return FamiliarError(f"cannot write the trace {self._path}: {error.strerror}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from models.errors import ModelError
 from models.interrupt import StopSignal, abort_function
-from models.native import LlamaCpp
+from models.loading import LoadedModel
 from models.reuse import Run, plan_reuse
 
 _SEQUENCE = 0
@@ -20,11 +20,10 @@ _DECODED, _NO_SLOT, _ABORTED = 0, 1, 2  # answers of llama_decode
 class KvCache:
     """Blocking, used from one thread at a time. `n_ctx` tokens fit."""
 
-    def __init__(self, llama: LlamaCpp, context: Any, *, n_batch: int) -> None:
-        self._llama = llama
-        self._lib = llama.lib
-        self._context = context
-        self._memory = self._lib.llama_get_memory(context)
+    def __init__(self, loaded: LoadedModel, *, n_batch: int) -> None:
+        self._loaded = loaded
+        self._lib = loaded.lib
+        self._memory = self._lib.llama_get_memory(loaded.context)
         self._can_shift: bool = self._lib.llama_memory_can_shift(self._memory)
         self._n_batch = n_batch
         self._buffer = (self._lib.llama_token * n_batch)()
@@ -32,7 +31,7 @@ class KvCache:
         self._abort_callback = ctypes.cast(abort_function(), self._lib.ggml_abort_callback)
         self._stop = StopSignal()
         self._tokens: list[int] = []
-        self.n_ctx: int = self._lib.llama_n_ctx(context)
+        self.n_ctx: int = self._lib.llama_n_ctx(loaded.context)
 
     @property
     def tokens(self) -> tuple[int, ...]:
@@ -46,7 +45,7 @@ class KvCache:
     def watch(self, stop: StopSignal) -> None:
         """From now on `stop` aborts decoding, within one node of the compute graph (on a GPU: within one batch)."""
         self._stop = stop  # llama.cpp keeps the address: the object must live as long
-        self._lib.llama_set_abort_callback(self._context, self._abort_callback, stop.address)
+        self._lib.llama_set_abort_callback(self._loaded.context, self._abort_callback, stop.address)
 
     def keep_only(self, wanted: Sequence[int]) -> tuple[int, int]:
         """Drop everything but a beginning of `wanted`. Returns how many of its tokens stand in the cache now, and how
@@ -90,13 +89,13 @@ class KvCache:
     def _submit(self, batch: Any) -> bool:
         if self._stop.is_set():
             return False
-        answer = self._lib.llama_decode(self._context, batch)
+        answer = self._lib.llama_decode(self._loaded.context, batch)
         if answer == _DECODED:
             return True
         self._cut_back()
         if answer == _ABORTED:
             return False
-        reason = "no room left in its context" if answer == _NO_SLOT else self._llama.take_complaints()
+        reason = "no room left in its context" if answer == _NO_SLOT else self._loaded.llama.take_complaints()
         raise ModelError(f"llama.cpp could not evaluate the text (code {answer}): {reason or 'no reason given'}")
 
     def _cut_back(self) -> None:

@@ -101,7 +101,8 @@ class PromptBuilder:
         (all of them, if that is not possible)."""
         n_dropped = self._dropped_already(history)
         sizes = [len(self._content(message, continues=True)) for message in history]
-        while sum(sizes[n_dropped:]) > budget:  # without the template's text: a quick first cut, never too deep
+        # A quick first cut, without the template's text and so never too deep.
+        while sum(sizes[n_dropped:]) > budget and n_dropped < len(history):
             n_dropped = _next_turn(history, n_dropped)
         tokens, newest_start = self._assemble(history[n_dropped:], newest)
         while len(tokens) > budget and n_dropped < len(history):
@@ -143,16 +144,15 @@ class PromptBuilder:
 
     def _entries(self, history: Sequence[Message]) -> list[_Entry]:
         """The conversation as templates accept it: roles alternate, the user begins and has the last word."""
+        said = [message for message in history if message.text.strip()]
+        if said and said[0].role == "assistant":
+            said.insert(0, Message(role="user", text=_OPENING_WORDS))
         entries: list[_Entry] = []
-        for message in (*self._head, *history):
-            if not message.text.strip():
-                continue
+        for message in (*self._head, *said):
             if entries and entries[-1].role == message.role:
                 entries[-1].parts.append(message)
-                continue
-            if message.role == "assistant" and (not entries or entries[-1].role == "system"):
-                entries.append(_Entry("user", [Message(role="user", text=_OPENING_WORDS)]))
-            entries.append(_Entry(message.role, [message]))
+            else:
+                entries.append(_Entry(message.role, [message]))
         if entries[-1].role != "user":
             entries.append(_Entry("user"))
         if not self._template.supports_system:

@@ -10,6 +10,8 @@ import ctypes
 from collections.abc import Iterable
 from typing import Any
 
+from models.loading import LoadedModel
+
 _JOINT = "\n"  # put before a text that must not get a word-start space, and taken off again
 _PIECE_BYTES = 64  # nearly every token is shorter; longer ones are asked for again
 
@@ -17,9 +19,9 @@ _PIECE_BYTES = 64  # nearly every token is shorter; longer ones are asked for ag
 class Vocabulary:
     """Safe to use from several threads while the model is loaded (llama.cpp only reads it)."""
 
-    def __init__(self, lib: Any, model: Any) -> None:
-        self._lib = lib
-        self._vocab = lib.llama_model_get_vocab(model)
+    def __init__(self, loaded: LoadedModel) -> None:
+        self._loaded = loaded
+        self._lib = lib = loaded.lib
         self._bytes: dict[int, bytes] = {}
         self._markup: dict[int, bool] = {}
         self.n_tokens: int = lib.llama_vocab_n_tokens(self._vocab)
@@ -29,6 +31,10 @@ class Vocabulary:
         self.bos_text = self._text_of(bos)
         self.eos_text = self._text_of(lib.llama_vocab_eos(self._vocab))
         self._n_joint = self._count_joint()
+
+    @property
+    def _vocab(self) -> Any:
+        return self._lib.llama_model_get_vocab(self._loaded.model)
 
     def tokenize(self, text: str, *, parse_special: bool, continues: bool = False) -> tuple[int, ...]:
         """The tokens of `text`, with nothing added before or after.

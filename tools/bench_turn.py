@@ -8,11 +8,16 @@ Memory of the run lies in a temporary folder; models come from the model store.
 import asyncio
 import json
 import os
+import statistics
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
+from math import isnan, nan
 from pathlib import Path
+from typing import Any
 
 from device.companion import Places, chosen_character, engine_settings, open_dialogue, places, prompt_builder, sampling
 from device.engines import choose_model, choose_synthesizer, choose_transcriber
@@ -72,6 +77,8 @@ WRITTEN = (
 )
 """Thirty things that somebody may say one after another."""
 
+COLUMNS = 80
+
 SEED = 1
 """Both runs draw the same words, so that the engines have the same work."""
 
@@ -90,7 +97,8 @@ class Report:
     """All figures of a run. `stages_ms` and `bare_ms` map a stage to its spread; `tokens` has one entry per turn.
 
     `ratio` is voice to voice over (endpoint wait + bare engines in sequence), turn by turn. `overhead_ms` is what our
-    run took on top of the engines that were still to be waited for once the turn had ended.
+    run took on top of the engines that were still to be waited for once the turn had ended. What was not measured is
+    NaN, and has no entry in `within_target`.
     """
 
     engines: Mapping[str, str]
@@ -162,7 +170,7 @@ def report(
         barge_in_ms=barge_in,
         first_token_ms={"early": early * 1e3, "turn_30": late * 1e3, "growth": late / early},
         resident_mb=spoken.resident_mb,
-        within_target={name: figures[name] <= most for name, most in TARGETS.items()},
+        within_target={name: figures[name] <= most for name, most in TARGETS.items() if not isnan(figures[name])},
     )
 
 
@@ -198,7 +206,7 @@ def _overhead_s(turn: Turn, alone: BareTurn) -> float:
 
 
 def _median(values: Sequence[float]) -> float:
-    return sorted(values)[len(values) // 2]
+    return statistics.median_low(values) if values else nan
 
 
 def _bare(
@@ -225,12 +233,13 @@ async def _written(character: Character, settings: Settings, where: Places) -> l
             begun_s = time.monotonic()
             prepared = await opened.dialogue.prepare(text)
             pieces: list[Piece] = []
-            async for piece in opened.dialogue.reply(prepared):
-                if isinstance(piece, Finished):
-                    break
-                if not pieces:
-                    first_token_s.append(time.monotonic() - begun_s)
-                pieces.append(piece)
+            async with aclosing(opened.dialogue.reply(prepared)) as reply:
+                async for piece in reply:
+                    if not pieces:
+                        first_token_s.append(time.monotonic() - begun_s)
+                    if isinstance(piece, Finished):
+                        break
+                    pieces.append(piece)
             said = sum(len(piece.text) for piece in pieces)
             await opened.dialogue.record(text, pieces, said, interrupted=False)
             await opened.dialogue.settle()
@@ -238,19 +247,23 @@ async def _written(character: Character, settings: Settings, where: Places) -> l
 
 
 def as_json(result: Report) -> str:
-    """The report for programs."""
-    return json.dumps(asdict(result), indent=2)
+    """The report for programs; null for what was not measured."""
+    return json.dumps(_without_nan(asdict(result)), indent=2, allow_nan=False)
 
 
 def as_text(result: Report) -> str:
     """The report for people, at most 80 columns."""
-    lines = [f"{result.turns} turns; " + ", ".join(f"{kind}: {name}" for kind, name in result.engines.items()), ""]
+    lines = [f"{result.turns} turns"]
+    lines += [f"{kind + ':':<8}{name}" for kind, name in result.engines.items()]
+    lines.append("")
     lines.append(f"{'ms':<16}{'p50':>9}{'p95':>9}")
     lines += [_row(name, spread) for name, spread in result.stages_ms.items()]
     lines += ["", "the bare engines in sequence"]
     lines += [_row(name, spread) for name, spread in result.bare_ms.items()]
-    lines += ["", f"prefilled tokens per turn: {' '.join(map(str, result.tokens['prefilled']))}"]
-    lines.append(f"reused tokens per turn:    {' '.join(map(str, result.tokens['reused']))}")
+    lines.append("")
+    for kind in ("prefilled", "reused"):
+        counts = f"{kind} tokens per turn: {' '.join(map(str, result.tokens[kind]))}"
+        lines += textwrap.wrap(counts, COLUMNS, subsequent_indent="    ")
     lines.append("")
     figures = {
         "ratio_p50": f"ours / (endpoint wait + bare engines)   {result.ratio['p50']:.2f}",
@@ -260,10 +273,21 @@ def as_text(result: Report) -> str:
         "resident_mb": f"resident without models, MB             {result.resident_mb:.0f}",
     }
     for name, text in figures.items():
-        verdict = "within" if result.within_target[name] else "ABOVE"
-        lines.append(f"{text:<52}{verdict} {TARGETS[name]:g}")
+        verdict = "not measured"
+        if name in result.within_target:
+            verdict = f"{'within' if result.within_target[name] else 'ABOVE'} {TARGETS[name]:g}"
+        lines.append(f"{text:<52}{verdict}")
     return "\n".join(lines)
 
 
 def _row(name: str, spread: Spread) -> str:
     return f"{name:<16}{spread.p50_ms:>9.1f}{spread.p95_ms:>9.1f}"
+
+
+def _without_nan(value: Any) -> Any:
+    """The same tree with None in place of NaN, which JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and isnan(value) else value

@@ -2,7 +2,7 @@
 
 It asks through a paced microphone, waits for each answer to be heard, then interrupts some. What comes back are the
 turns as the trace saw them, and how long the speaker sounded on after each interruption, taken from the speaker's own
-recording. Comparing with the bare engines and reporting is left to `tools.turn_report`.
+recording. Comparing with the bare engines and reporting is left to `tools.bench_turn`.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ import numpy as np
 
 from device.companion import Places
 from device.display import Update
+from device.errors import FamiliarError
 from device.settings import Settings
 from device.timeline import turn_events
 from device.trace import Trace, Value
@@ -26,19 +27,6 @@ from voice.fileport import FilePort
 from voice.messages import MIC_RATE_HZ, Pcm
 from voice.wav import read_wav
 
-QUESTIONS = (
-    "Hello. What is your name?",
-    "Do you like to play in the garden?",
-    "What do you want to do today?",
-    "Can you tell me about the moon?",
-    "What is the best thing you know?",
-    "Where do you sleep at night?",
-    "Do you have a friend?",
-    "What makes you happy?",
-    "Why is the sky blue?",
-    "Will you sing with me?",
-)
-INTERRUPTION = "No, wait. Tell me about the sea."
 PERSON_VOICE = "en-us+f2"
 
 SPEAK_BEFORE_INTERRUPTING_S = 0.8
@@ -87,14 +75,22 @@ class Records:
         self._news.set()
 
     async def until(self, event: str, *, after: int) -> dict[str, Value]:
-        """The first `event` among the records from index `after` on, now or when it comes."""
-        async with asyncio.timeout(ANSWER_TIMEOUT_S):
-            while True:
-                found = next((record for record in self.all[after:] if record["event"] == event), None)
-                if found is not None:
-                    return found
-                self._news.clear()
-                await self._news.wait()
+        """The first `event` among the records from index `after` on, now or when it comes.
+
+        Raises FamiliarError if it does not come.
+        """
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                while True:
+                    found = next((record for record in self.all[after:] if record["event"] == event), None)
+                    if found is not None:
+                        return found
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            raise FamiliarError(
+                f"the spoken run came to no {event} in {ANSWER_TIMEOUT_S:.0f} s; `familiar talk` shows what is heard"
+            ) from None
 
 
 class _Silent:

@@ -89,12 +89,12 @@ class FilePort:
 
     async def read(self) -> MicFrame | None:
         """The next frame, as soon as real time has reached its end; None once the port is closed."""
+        await asyncio.sleep(0)  # a backlog must not keep the loop from everything else
         while not self._stop.is_set():
             if self._pacing.done():
                 self._failure_raised = True
                 self._pacing.result()
             if (frame := self._microphone.next_frame()) is not None:
-                await asyncio.sleep(0)  # a backlog must not keep the loop from everything else
                 return frame
             await asyncio.sleep(self._microphone.seconds_to_next())
         return None

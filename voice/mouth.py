@@ -7,12 +7,14 @@ the reply says, and what happens after an interruption, is left to the caller.
 
 import asyncio
 import time
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from types import TracebackType
 from typing import Self
 
 from voice.messages import (
+    Clause,
     Gesture,
     GestureDue,
     MouthEvent,
@@ -36,6 +38,7 @@ class Mouth:
         self._player = player
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="synthesis")
         self._gestures: list[tuple[int, Gesture]] = []
+        self._open = False
         self._speaking = False
 
     async def __aenter__(self) -> Self:
@@ -45,7 +48,8 @@ class Mouth:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-        await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
+        # What still waits there only closes generators, behind at most one step of a native call.
+        await asyncio.to_thread(self._thread.shutdown)
 
     @property
     def speaking(self) -> bool:
@@ -58,37 +62,64 @@ class Mouth:
 
     def begin(self) -> None:
         """Start a new reply: its text offsets count from zero."""
+        self._open = True
         self._player.begin()
         self._gestures.clear()
 
     def stop(self) -> int:
-        """Silence, now. Returns the offset just past the last word that was, or still will be, heard."""
-        self._speaking = False
+        """Silence, now, until the next `begin`. Returns the offset just past the last word that was, or within
+        milliseconds will be, heard."""
+        self._open = self._speaking = False
         self._gestures.clear()
         return self._player.stop()
 
     async def speak(self, parts: asyncio.Queue[SpeechPart | None], emit: Callable[[MouthEvent], None]) -> None:
-        """Speak what arrives until None does, and return when the last sample has been heard."""
+        """Speak what arrives until None does, and return when the last sample has been heard.
+
+        After `stop` nothing more is synthesized or reported of this reply. Errors of the synthesizer are raised in an
+        ExceptionGroup.
+        """
         said_all = asyncio.Event()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow_cursor(said_all, emit), name="playback-cursor")
-            said_end = 0
-            queued = False
-            while (part := await parts.get()) is not None:
-                if isinstance(part, Gesture):
-                    self._gestures.append((said_end, part))
-                    continue
-                said_end = part.words[-1].end
-                async for chunk in _Chunks(self._synthesizer.synthesize(part.speech), self._thread):
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._follow_cursor(said_all, emit), name="playback-cursor")
+                await self._say_all(parts, emit)
+                await self._player.drained()
+                said_all.set()
+        finally:
+            self._speaking = False
+
+    async def _say_all(self, parts: asyncio.Queue[SpeechPart | None], emit: Callable[[MouthEvent], None]) -> None:
+        said_end = 0
+        queued = False
+        while (part := await parts.get()) is not None:
+            if not self._open:
+                continue
+            if isinstance(part, Gesture):
+                self._gestures.append((said_end, part))
+                continue
+            said_end = part.words[-1].end
+            async with aclosing(self._sound_of(part)) as chunks:
+                async for chunk in chunks:
+                    if not self._open:
+                        break
                     self._speaking = True
                     if not queued:
                         queued = True
                         emit(SpeechQueued(t_s=time.monotonic()))
                     await self._player.add(part, chunk.samples, chunk.marks)
-                self._player.end_clause(part)
-            await self._player.drained()
-            said_all.set()
-        self._speaking = False
+            self._player.end_clause(part)
+
+    async def _sound_of(self, clause: Clause) -> AsyncGenerator[SpeechChunk, None]:
+        """The clause's sound. The synthesizer's generator is stepped, and at last closed, on the synthesis thread."""
+        chunks = self._synthesizer.synthesize(clause.speech)
+        loop = asyncio.get_running_loop()
+        try:
+            while (chunk := await loop.run_in_executor(self._thread, next, chunks, None)) is not None:
+                yield chunk
+        finally:
+            # A native call under way cannot be cancelled: the closing waits behind it, not here.
+            self._thread.submit(chunks.close)
 
     async def _follow_cursor(self, said_all: asyncio.Event, emit: Callable[[MouthEvent], None]) -> None:
         heard_reported = False
@@ -104,25 +135,3 @@ class Mouth:
             if finished:
                 return
             await asyncio.sleep(CURSOR_POLL_S)
-
-
-class _Chunks:
-    """Steps a blocking generator on `thread`; however iteration ends, the generator is closed there too."""
-
-    def __init__(self, chunks: Generator[SpeechChunk, None, None], thread: ThreadPoolExecutor) -> None:
-        self._chunks = chunks
-        self._thread = thread
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> SpeechChunk:
-        try:
-            chunk = await asyncio.get_running_loop().run_in_executor(self._thread, next, self._chunks, None)
-        except asyncio.CancelledError:
-            # The native call cannot be cancelled; the generator is closed behind it, on the thread that runs it.
-            self._thread.submit(self._chunks.close)
-            raise
-        if chunk is None:
-            raise StopAsyncIteration
-        return chunk

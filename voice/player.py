@@ -56,10 +56,7 @@ class Player:
     @property
     def first_heard_s(self) -> float | None:
         """Monotonic time at which the reply's first sample left the speaker; None before that."""
-        if self._first_heard_s is None and self._speaker.written() > self._begin_sample:
-            heard_s = self._speaker.heard_at_s(self._begin_sample)
-            if heard_s is not None and heard_s <= self._clock():
-                self._first_heard_s = heard_s
+        self._observe()
         return self._first_heard_s
 
     def begin(self) -> None:
@@ -129,8 +126,11 @@ class Player:
         return self._clauses[-1]
 
     def _observe(self) -> None:
-        """Look at the speaker while it still remembers: it keeps the times of its last blocks only."""
-        _ = self.first_heard_s
+        """Note when the reply began to be heard, while the speaker remembers: it keeps the times of recent blocks."""
+        if self._first_heard_s is None and self._speaker.written() > self._begin_sample:
+            heard_s = self._speaker.heard_at_s(self._begin_sample)
+            if heard_s is not None and heard_s <= self._clock():
+                self._first_heard_s = heard_s
 
     def _advance(self, heard: int) -> None:
         """Move the heard offset up to the speaker's count `heard`; never back, when an estimate proves too early."""

@@ -15,7 +15,7 @@ from typing import Self
 
 from voice.errors import AudioDeviceError
 from voice.messages import MicFrame
-from voice.soundcards import AudioDevice, Side, choose_device, list_devices, load_portaudio
+from voice.soundcards import AudioDevice, Side, choose_device, list_devices, load_portaudio, quiet_stderr
 from voice.speakerline import SpeakerLine
 from voice.streams import Capture, Playback
 
@@ -51,6 +51,7 @@ class PortAudioPort:
         self._playback: Playback | None = None
         self._alive: dict[Side, tuple[int, float]] = {}
         self._closed = False
+        self._underflows_before = 0
         # One thread opens and closes, in order: both may block, and what is cancelled while opening is closed after it.
         self._opener = ThreadPoolExecutor(1, thread_name_prefix="portaudio")
 
@@ -72,13 +73,13 @@ class PortAudioPort:
     @property
     def underflows(self) -> int:
         """Speaker blocks before which the device ran dry because its callback came too late."""
-        return self._opened()[1].underflows
+        return self._opened()[1].underflows - self._underflows_before
 
     async def __aenter__(self) -> Self:
         try:
             await asyncio.get_running_loop().run_in_executor(self._opener, self._open)
-            await self._first_blocks()
         except BaseException:
+            self._closed = True
             self._opener.submit(self._close)
             self._opener.shutdown(wait=False)
             raise
@@ -99,9 +100,9 @@ class PortAudioPort:
     async def read(self) -> MicFrame | None:
         """The next frame, in order, as soon as the device has delivered it; None once the port is closed."""
         line = self._opened()[0].line
+        await asyncio.sleep(0)  # a backlog must not keep the loop from everything else
         while not self._closed:
             if (frame := line.next_frame()) is not None:
-                await asyncio.sleep(0)  # a backlog must not keep the loop from everything else
                 return frame
             self._check_alive()
             await asyncio.sleep(line.seconds_to_next())
@@ -115,21 +116,6 @@ class PortAudioPort:
         assert self._capture is not None, "the port is used before it is entered"
         assert self._playback is not None, "the port is used before it is entered"
         return self._capture, self._playback
-
-    async def _first_blocks(self) -> None:
-        """Wait until both devices call back, and a little longer for the speaker to settle."""
-        capture, playback = self._opened()
-        opened_s = time.monotonic()
-        while not capture.blocks or playback.steady_blocks < _STEADY_BLOCKS:
-            waited_s = time.monotonic() - opened_s
-            if waited_s > _SETTLE_S and capture.blocks and playback.blocks:
-                return
-            if waited_s > _FIRST_BLOCK_S:
-                side: Side = "speaker" if capture.blocks else "microphone"
-                raise AudioDeviceError(
-                    f"the {side} {self._called(side)} opened but moves no sound: is another program holding it?"
-                )
-            await asyncio.sleep(0.01)
 
     def _check_alive(self) -> None:
         capture, playback = self._opened()
@@ -156,8 +142,25 @@ class PortAudioPort:
         devices = list_devices()
         microphone = choose_device(devices, "microphone", self._names["microphone"])
         speaker = choose_device(devices, "speaker", self._names["speaker"])
-        self._capture = Capture(sounddevice, microphone)
-        self._playback = Playback(sounddevice, speaker, self._speaker_rate_hz)
+        with quiet_stderr():
+            self._capture = Capture(sounddevice, microphone)
+            self._playback = Playback(sounddevice, speaker, self._speaker_rate_hz)
+            self._settle(self._capture, self._playback)
+        self._underflows_before = self._playback.underflows
+
+    def _settle(self, capture: Capture, playback: Playback) -> None:
+        """Wait until both devices call back, and a little longer for the speaker to come into step."""
+        opened_s = time.monotonic()
+        while not self._closed and (not capture.blocks or playback.steady_blocks < _STEADY_BLOCKS):
+            waited_s = time.monotonic() - opened_s
+            if waited_s > _SETTLE_S and capture.blocks and playback.blocks:
+                return
+            if waited_s > _FIRST_BLOCK_S:
+                side: Side = "speaker" if capture.blocks else "microphone"
+                raise AudioDeviceError(
+                    f"the {side} {self._called(side)} opened but moves no sound: is another program holding it?"
+                )
+            time.sleep(0.01)
 
     def _close(self) -> None:
         for stream in (self._capture, self._playback):

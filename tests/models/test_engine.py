@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from models.engine import EngineSettings, LlamaEngine
-from models.errors import ModelFileError, PromptTooLongError
+from models.errors import ModelError, ModelFileError, PromptTooLongError
 from models.interrupt import StopSignal
 from models.messages import Finished, Piece, Prefilled
 from models.sampling import Sampling
@@ -159,6 +159,14 @@ def test_a_full_context_ends_the_reply(wandering: LlamaEngine) -> None:
     assert wandering.prefill((20,) * 5) is not None
 
 
+def test_a_token_that_does_not_exist_is_an_error_and_the_cache_stays_right(wandering: LlamaEngine) -> None:
+    wandering.prefill((20, 21, 22))
+    with pytest.raises(ModelError, match="could not evaluate"):
+        wandering.prefill((20, 21, 99_999))
+    assert wandering.cached_tokens == (20, 21)
+    assert wandering.prefill((20, 21, 22)) == Prefilled(n_reused=2, n_shifted=0, n_prefilled=1)
+
+
 # Stopping -------------------------------------------------------------------------------------------------------------
 
 
@@ -232,6 +240,8 @@ def test_a_closed_engine_refuses_to_work(scripted_model: Path) -> None:
         next(suspended)
     with pytest.raises(RuntimeError, match="closed"):
         engine.prefill((1,))
+    with pytest.raises(RuntimeError, match="closed"):
+        engine.vocabulary.tokenize("Hi", parse_special=False)
 
 
 def test_settings_that_mean_nothing_are_refused() -> None:

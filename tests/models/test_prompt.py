@@ -82,14 +82,14 @@ def test_messages_in_a_row_of_one_role_become_one() -> None:
     assert built([user("Hi")], "Good").endswith("user\nHi\n\nGood<|im_end|>\n<|im_start|>assistant\n")
 
 
-def test_a_greeting_without_examples_follows_an_opening_word() -> None:
-    plain = Character(name="Pip", persona="You are Pip.")
-    tokens = builder(character=plain).build([pip("Hi, I am Pip!")], "Hello").tokens
-    assert (
-        CharacterTokens()
-        .text(tokens)
-        .startswith(f"{SYSTEM}<|im_start|>user\nHello!<|im_end|>\n<|im_start|>assistant\nHi, I am Pip!<|im_end|>\n")
-    )
+def test_a_greeting_follows_an_opening_word() -> None:
+    for character, head in ((PIP, HEAD), (Character(name="Pip", persona="You are Pip."), SYSTEM)):
+        tokens = builder(character=character).build([pip("Hi, I am Pip!")], "Hello").tokens
+        assert (
+            CharacterTokens()
+            .text(tokens)
+            .startswith(f"{head}<|im_start|>user\nHello!<|im_end|>\n<|im_start|>assistant\nHi, I am Pip!<|im_end|>\n")
+        )
 
 
 def test_without_a_system_role_its_text_goes_before_the_first_words() -> None:
@@ -117,7 +117,7 @@ def test_whole_oldest_turns_leave_until_it_fits() -> None:
     shorter = builder(room - 1).build(history, "now")
     assert shorter.n_messages_dropped == 1
     assert "first" in CharacterTokens().text(shorter.tokens)
-    second = builder(room - 30).build(history, "now")
+    second = builder(room - 50).build(history, "now")
     assert second.n_messages_dropped == 3
     assert HEAD + "<|im_start|>user\nsecond\n\nmore" in CharacterTokens().text(second.tokens)
 
@@ -149,6 +149,10 @@ def test_a_character_too_long_for_the_context_is_refused() -> None:
     assert tight.build([user("Hi")], "Ho").n_messages_dropped == 1
     with pytest.raises(ValueError, match="reply_reserve"):
         PromptBuilder(CharacterTokens(), ChatTemplate(CHATML), PIP, n_ctx=10, reply_reserve=10)
+
+
+def test_idle_gives_up_everything_but_the_character_where_nothing_else_fits() -> None:
+    assert builder(21).build_idle([user("first"), pip("one")]).n_messages_dropped == 2
 
 
 def test_a_leading_token_is_put_in_front_once() -> None:
@@ -248,8 +252,7 @@ def test_tokens_equal_those_of_the_text_tokenized_whole(real_engine: LlamaEngine
     messages = [("system", f"{character.persona}\n{STANDING_INSTRUCTIONS}")]
     for example in character.examples:
         messages += [("user", example.user), ("assistant", example.reply)]
-    messages[-1] = ("assistant", f"{messages[-1][1]}\n\nHi! I am Pip.")
-    messages += [(message.role, message.text) for message in history[1:]]
+    messages += [("user", "Hello!"), *((message.role, message.text) for message in history)]
     messages.append(("user", "It is night.\n\nI'm Ben, 7 years old."))
     text = "".join(f"<|im_start|>{role}\n{said}<|im_end|>\n" for role, said in messages) + "<|im_start|>assistant\n"
     assert tokens == real_engine.vocabulary.tokenize(text, parse_special=True)

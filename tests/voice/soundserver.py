@@ -8,6 +8,7 @@ a sub-process. Everything lives in a folder of its own and ends with the `with` 
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -66,6 +67,16 @@ class SoundServer:
 
     env: dict[str, str]
     folder: Path
+    process: subprocess.Popen[bytes]
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let the daemon hang, as a sound system does whose device was pulled out."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def speak(self, path: Path) -> None:
         """Play a WAV file into the microphone; returns when it has been played."""
@@ -103,25 +114,25 @@ def sound_server() -> Iterator[SoundServer]:
             "XDG_RUNTIME_DIR": str(folder),
             "ALSA_CONFIG_PATH": str(folder / "asound.conf"),
         }
-        with _daemon(env, folder / "pulseaudio.log"):
+        with _daemon(env, folder / "pulseaudio.log") as process:
             _wait_until(lambda: _pactl(env, "info"), "PulseAudio did not start")
             assert _pactl(env, "set-default-source", "mic")
             assert _pactl(env, "set-default-sink", "speaker")
-            server = SoundServer(env, folder)
+            server = SoundServer(env, folder, process)
             # An idle null sink works 2 s ahead; somebody who listens keeps it in step, as a sound card would be.
             with server.recording("speaker.monitor"), server.recording("mic"):
                 yield server
 
 
 @contextlib.contextmanager
-def _daemon(env: dict[str, str], log_path: Path) -> Iterator[None]:
+def _daemon(env: dict[str, str], log_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     command = ["pulseaudio", "--daemonize=no", "--exit-idle-time=-1", "-n"]
     for module in _MODULES:
         command += ["-L", module]
     with log_path.open("wb") as log:
         daemon = subprocess.Popen(command, env=env, stdout=log, stderr=log)
     try:
-        yield
+        yield daemon
     finally:
         daemon.kill()
         daemon.wait()

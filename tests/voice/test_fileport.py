@@ -188,6 +188,13 @@ def test_file_errors_come_before_time_passes(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [good]
 
 
+def wait_for_the_tenth_block(port: FilePort) -> None:
+    deadline_s = time.monotonic() + 10
+    while port.speaker.pulls < 10:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
 def test_a_disk_that_fills_up_is_raised_by_read_or_on_leaving_and_the_sound_is_kept(tmp_path: Path) -> None:
     output = tmp_path / "out.wav"
 
@@ -195,8 +202,7 @@ def test_a_disk_that_fills_up_is_raised_by_read_or_on_leaving_and_the_sound_is_k
         async with FilePort.from_samples(np.zeros(0, np.int16), output, speaker_rate_hz=RATE_HZ) as port:
             if reading:
                 await frames_of(port, 10_000)
-            while port.speaker.pulls < 10:  # the tenth block does not fit any more
-                await asyncio.sleep(0.01)
+            await asyncio.to_thread(wait_for_the_tenth_block, port)  # which does not fit any more
 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4_044, hard))

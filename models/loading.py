@@ -1,0 +1,139 @@
+"""Loading a model into llama.cpp and giving its memory back.
+
+Takes a path and settings, gives the native handles that `models.engine`, `models.kv` and `models.vocabulary` work with.
+The file is checked first (`models.gguf`), so that llama.cpp only sees what is whole.
+"""
+
+import logging
+import os
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from models.errors import ModelError, ModelFileError
+from models.gguf import GgufHeader, read_gguf_header
+from models.native import LlamaCpp, llama_cpp
+from models.threads import default_threads
+
+logger = logging.getLogger(__name__)
+
+_NATIVE_KV_TYPES = {"f16": 1, "q8_0": 8}  # ggml_type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """How to run a model. `threads` 0 means all physical cores but one, at most 4.
+
+    `n_ctx` tokens of context are allocated (cut to what the model was trained with). `n_batch` tokens are computed at
+    once: 64 prefills within 8% of the speed of 512 (SmolLM2-135M, two cores), keeps the compute buffer at some
+    megabytes, and an abort on a GPU waits for one batch at most. `gpu_layers` -1 puts all layers on a GPU where
+    llama.cpp was built for one. `kv_type` "q8_0" halves the cache and costs speed (on a CPU 60% with a full context).
+    Without `mmap` the weights are read into memory of the process.
+    """
+
+    n_ctx: int = 2048
+    n_batch: int = 64
+    threads: int = 0
+    gpu_layers: int = -1
+    kv_type: Literal["f16", "q8_0"] = "f16"
+    mmap: bool = True
+
+    def __post_init__(self) -> None:
+        if self.n_ctx < 1 or self.n_batch < 1 or self.threads < 0:
+            raise ValueError("n_ctx and n_batch must be at least 1, threads at least 0")
+
+
+class LoadedModel:
+    """A model and its one context. Whoever holds this object may use the handles: memory is given back, once, by
+    `close` or when nobody holds it any more, and a handle asked for after that is an error, not a crash."""
+
+    def __init__(self, path: Path, settings: EngineSettings) -> None:
+        """Blocks for 0.1 s per 100 MB in the page cache. Raises ModelFileError for a file that is not a whole, known
+        model, ModelError when memory does not suffice."""
+        self.header: GgufHeader = read_gguf_header(path)
+        _check_is_model(path, self.header)
+        self.llama: LlamaCpp = llama_cpp()
+        self.lib: Any = self.llama.lib
+        self._model = _load_model(self.llama, path, settings)
+        try:
+            self._context = _new_context(self.llama, path, self._model, settings, self.header)
+        except ModelError:
+            self.lib.llama_model_free(self._model)
+            raise
+        self._free = weakref.finalize(self, _free, self.lib, self._context, self._model)
+
+    @property
+    def model(self) -> Any:
+        """The `llama_model` pointer. Raises RuntimeError after `close`."""
+        if not self._free.alive:
+            raise RuntimeError("the model is closed")
+        return self._model
+
+    @property
+    def context(self) -> Any:
+        """The `llama_context` pointer. Raises RuntimeError after `close`."""
+        if not self._free.alive:
+            raise RuntimeError("the model is closed")
+        return self._context
+
+    def close(self) -> None:
+        """Free context and model. May be called again."""
+        self._free()
+
+
+def _check_is_model(path: Path, header: GgufHeader) -> None:
+    if header.kind != "model":
+        raise ModelFileError(f"{path} holds no model but a part of kind {header.kind!r}; give the model it belongs to")
+    if header.n_tensors == 0:
+        raise ModelFileError(f"{path} holds a vocabulary without weights; give a whole model")
+
+
+def _load_model(llama: LlamaCpp, path: Path, settings: EngineSettings) -> Any:
+    lib = llama.lib
+    params = lib.llama_model_default_params()
+    params.n_gpu_layers = settings.gpu_layers
+    params.load_mode = lib.LLAMA_LOAD_MODE_MMAP if settings.mmap else lib.LLAMA_LOAD_MODE_NONE
+    llama.take_complaints()
+    model = lib.llama_model_load_from_file(os.fsencode(path), params)
+    if not model:
+        raise ModelFileError(f"{path} cannot be loaded: {llama.take_complaints() or 'llama.cpp gives no reason'}")
+    return model
+
+
+def _new_context(llama: LlamaCpp, path: Path, model: Any, settings: EngineSettings, header: GgufHeader) -> Any:
+    """A context for one sequence that computes the logits of one token per batch."""
+    lib = llama.lib
+    params = lib.llama_context_default_params()
+    n_trained = header.context_length or settings.n_ctx
+    if settings.n_ctx > n_trained:
+        logger.warning("%s was trained with %d tokens of context; n_ctx is cut to that", path.name, n_trained)
+    params.n_ctx = min(settings.n_ctx, n_trained)
+    params.n_batch = params.n_ubatch = settings.n_batch
+    params.n_outputs_max = 1  # else llama.cpp reserves room for the logits of every token of a batch
+    params.n_threads = params.n_threads_batch = settings.threads or default_threads()
+    params.type_k = params.type_v = _NATIVE_KV_TYPES[settings.kv_type]
+    params.flash_attn_type = _flash_attention(lib, settings)
+    llama.take_complaints()
+    context = lib.llama_init_from_model(model, params)
+    if not context:
+        reason = llama.take_complaints() or "llama.cpp gives no reason"
+        raise ModelError(f"no context of {params.n_ctx} tokens for {path.name}: {reason}; try a smaller n_ctx")
+    if not lib.llama_get_memory(context) or lib.llama_model_has_encoder(model):
+        lib.llama_free(context)
+        raise ModelFileError(f"{path} is no chat model (architecture {header.architecture!r} does not generate text)")
+    return context
+
+
+def _flash_attention(lib: Any, settings: EngineSettings) -> int:
+    """Off on a CPU, where it is the slower way (14 tokens after 1800 of SmolLM2-135M: 210 ms with it, 128 without);
+    llama.cpp's choice on a GPU and for a quantized cache, which needs it."""
+    on_cpu = settings.gpu_layers == 0 or not lib.llama_supports_gpu_offload()
+    disabled, auto = lib.LLAMA_FLASH_ATTN_TYPE_DISABLED, lib.LLAMA_FLASH_ATTN_TYPE_AUTO
+    kind: int = disabled if on_cpu and settings.kv_type == "f16" else auto
+    return kind
+
+
+def _free(lib: Any, context: Any, model: Any) -> None:
+    lib.llama_free(context)
+    lib.llama_model_free(model)

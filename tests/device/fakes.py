@@ -1,0 +1,399 @@
+"""A person, a brain, a voice and a loudspeaker that do what a test of the conversation scripts.
+
+Nothing here waits for real time: the test says when a word comes, when it sounds and when somebody speaks. What stands
+between them (prompt, player, mouth, memory) is real.
+"""
+
+import asyncio
+import re
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from device.conversation import Conversation
+from device.dialogue import Dialogue, DialogueSettings, Memory
+from device.display import Update
+from device.trace import Trace, Value
+from firmware_bridge.body import Expression, ExpressionName
+from memory.messages import Turn
+from memory.worker import AsyncMemory
+from models.character import Character
+from models.messages import Finished, Message, Piece, Prefilled, Prompt
+from models.prompt import PromptBuilder
+from models.sampling import Sampling
+from models.template import ChatTemplate
+from tests.models.test_prompt import CharacterTokens
+from tests.models.tiny_gguf import CHATML
+from voice.messages import (
+    Heard,
+    ListenerMessage,
+    PartialText,
+    Pcm,
+    SpeechChunk,
+    SpeechPaused,
+    SpeechResumed,
+    SpeechStarted,
+    TurnEnded,
+    WordMark,
+)
+from voice.mouth import Mouth
+from voice.player import Player
+
+PATIENCE_S = 10.0
+RATE_HZ = 8_000
+LETTER_SAMPLES = 8
+PERSON, NAME = "Ada", "Pip"
+
+Step = str | Finished | asyncio.Event | Exception
+"""What a scripted reply does next: say words, end, wait for the test, or fail."""
+
+
+async def poll(condition: "Iterable[bool]") -> None:
+    """Wait until the next item is true."""
+    async with asyncio.timeout(PATIENCE_S):
+        for met in condition:
+            if met:
+                return
+            await asyncio.sleep(0.001)
+
+
+class ScriptedBrain:
+    """Gives the replies it was made with, word by word; then empty ones. Remembers what it was asked."""
+
+    def __init__(self, *replies: str | Sequence[Step]) -> None:
+        self._replies = [[reply] if isinstance(reply, str) else list(reply) for reply in replies]
+        self.prefills: list[str] = []
+        self.prompts: list[str] = []
+        self.n_aborted = 0
+        self.prefilling = asyncio.Event()
+        """Clear it to hold back every prefill."""
+        self.prefilling.set()
+        self.failure: Exception | None = None
+        """Raised by the next prefill."""
+
+    async def prefill(self, prompt: Prompt) -> Prefilled | None:
+        self.prefills.append(CharacterTokens().text(prompt.tokens))
+        await self.prefilling.wait()
+        if self.failure is not None:
+            raise self.failure
+        return Prefilled(n_reused=len(prompt.tokens) - 1, n_shifted=0, n_prefilled=1)
+
+    async def stream(
+        self, prompt: Prompt, sampling: Sampling, *, max_tokens: int, stop: tuple[str, ...] = ()
+    ) -> AsyncGenerator[Prefilled | Piece | Finished, None]:
+        self.prompts.append(CharacterTokens().text(prompt.tokens))
+        steps = self._replies.pop(0) if self._replies else []
+        try:
+            yield Prefilled(n_reused=len(prompt.tokens), n_shifted=0, n_prefilled=0)
+            for step in steps:
+                if isinstance(step, asyncio.Event):
+                    await step.wait()
+                elif isinstance(step, Exception):
+                    raise step
+                elif isinstance(step, Finished):
+                    yield step
+                    return
+                else:
+                    for piece in pieces(step):
+                        yield piece
+                        await asyncio.sleep(0)
+            yield Finished(reason="end_of_turn")
+        except (asyncio.CancelledError, GeneratorExit):
+            self.n_aborted += 1
+            raise
+
+
+def pieces(text: str) -> list[Piece]:
+    """The text as a model writes it: a word and the space before it at a time."""
+    words: list[str] = re.findall(r"\s*\S+|\s+$", text)
+    return [Piece(text=word, tokens=tuple(map(ord, word))) for word in words]
+
+
+class ToneVoice:
+    """Says each letter as LETTER_SAMPLES samples, in chunks of a word. Clear `going` to hold it back."""
+
+    name = "tone"
+    sample_rate_hz = RATE_HZ
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self._failure = failure
+        self.going = threading.Event()
+        self.going.set()
+        self.said: list[str] = []
+        self.closed_on: list[str] = []
+        """Names of the threads on which a generator was closed before its end."""
+
+    def synthesize(self, speech: str) -> Generator[SpeechChunk, None, None]:
+        self.said.append(speech)
+        try:
+            done = 0
+            for word in re.finditer(r"\S+\s*", speech):
+                assert self.going.wait(PATIENCE_S), "the test never let go"
+                if self._failure is not None:
+                    raise self._failure
+                mark = WordMark(chars=len(word.group().rstrip()) + done, sample=word.end() * LETTER_SAMPLES)
+                done = word.end()
+                yield SpeechChunk(samples=np.full(len(word.group()) * LETTER_SAMPLES, 1_000, np.int16), marks=(mark,))
+        except GeneratorExit:
+            self.closed_on.append(threading.current_thread().name)
+            raise
+
+
+class HandSpeaker:
+    """A loudspeaker that plays when the test says so, or at once with `by_itself`."""
+
+    rate_hz = RATE_HZ
+
+    def __init__(self, *, by_itself: bool = False, capacity: int = 100_000) -> None:
+        self.by_itself = by_itself
+        self._capacity = capacity
+        self.expecting = False
+        self.n_written = 0
+        self.n_played = 0
+
+    def write(self, samples: Pcm) -> int:
+        n = min(len(samples), self._capacity - (self.n_written - self.n_played))
+        self.n_written += n
+        return n
+
+    def written(self) -> int:
+        return self.n_written
+
+    def heard(self) -> int:
+        if self.by_itself:
+            self.n_played = self.n_written
+        return self.n_played
+
+    def heard_at_s(self, sample: int) -> float | None:
+        return time.monotonic() if sample < self.heard() else None
+
+    def flush(self) -> int:
+        self.n_written = self.heard()
+        return self.n_written
+
+    def play(self, n: int) -> None:
+        """Let up to `n` more samples be heard."""
+        self.n_played = min(self.n_written, self.n_played + n)
+
+
+class ScriptedPerson:
+    """A listener: what the test lets the person say arrives as it would from ears. One turn after the other."""
+
+    def __init__(self) -> None:
+        self._inbox: asyncio.Queue[ListenerMessage | Exception | None] = asyncio.Queue()
+        self.turn_id = 0
+        self._revision = 0
+
+    async def messages(self) -> AsyncIterator[ListenerMessage]:
+        while (message := await self._inbox.get()) is not None:
+            if isinstance(message, Exception):
+                raise message
+            yield message
+
+    def time_s(self, sample: int) -> float:
+        return sample / 1_000
+
+    def begins(self) -> None:
+        self.turn_id += 1
+        self._revision = 0
+        self.tell(SpeechStarted(turn_id=self.turn_id, revision=0, at_sample=self.turn_id * 1_000, preroll_sample=0))
+
+    def murmurs(self, text: str) -> None:
+        self.tell(PartialText(turn_id=self.turn_id, revision=self._revision, text=text))
+
+    def pauses(self, text: str) -> None:
+        self.tell(SpeechPaused(turn_id=self.turn_id, revision=self._revision, last_voiced_sample=self._last_sample))
+        self.tell(self.heard(text))
+
+    def resumes(self) -> None:
+        self._revision += 1
+        self.tell(SpeechResumed(turn_id=self.turn_id, revision=self._revision, at_sample=self._last_sample))
+
+    def ends(self, text: str) -> None:
+        self.falls_silent()
+        self.tell(self.heard(text, final=True))
+
+    def falls_silent(self) -> None:
+        last = self._last_sample
+        self.tell(TurnEnded(turn_id=self.turn_id, revision=self._revision, last_voiced_sample=last, forced=False))
+
+    def says(self, text: str) -> None:
+        """A whole turn, understood at once."""
+        self.begins()
+        self.pauses(text)
+        self.ends(text)
+
+    def leaves(self) -> None:
+        """The microphone is closed."""
+        self._inbox.put_nowait(None)
+
+    def fails(self, error: Exception) -> None:
+        self._inbox.put_nowait(error)
+
+    def tell(self, message: ListenerMessage) -> None:
+        self._inbox.put_nowait(message)
+
+    def heard(self, text: str, *, final: bool = False, turn_id: int | None = None) -> Heard:
+        return Heard(
+            turn_id=turn_id or self.turn_id,
+            revision=self._revision,
+            text=text,
+            final=final,
+            audio_s=0.5,
+            speech_ended_s=self.time_s(self._last_sample),
+            asr_s=0.01,
+        )
+
+    @property
+    def _last_sample(self) -> int:
+        return self.turn_id * 1_000 + 500
+
+
+class RecordingDisplay:
+    """Keeps what it was shown."""
+
+    def __init__(self) -> None:
+        self.updates: list[Update] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def show(self, update: Update) -> None:
+        self.updates.append(update)
+
+
+class RecordingBody:
+    """Keeps what it was told to express."""
+
+    capabilities = frozenset(ExpressionName)
+
+    def __init__(self) -> None:
+        self.expressed: list[Expression] = []
+
+    async def express(self, expression: Expression) -> None:
+        self.expressed.append(expression)
+
+    async def stop(self) -> None: ...
+
+
+def dialogue_of(
+    brain: ScriptedBrain, memory: Memory | None, *, n_ctx: int = 4_000, recall_items: int = 2, restore_turns: int = 8
+) -> Dialogue:
+    """A dialogue of Ada with Pip, with one token per character."""
+    tokens = CharacterTokens()
+    character = Character(name=NAME, persona="You are Pip.")
+    return Dialogue(
+        brain=brain,
+        tokenizer=tokens,
+        prompts=PromptBuilder(tokens, ChatTemplate(CHATML), character, n_ctx=n_ctx, reply_reserve=100),
+        memory=memory,
+        settings=DialogueSettings(
+            person=PERSON,
+            character=NAME,
+            max_reply_tokens=100,
+            sampling=Sampling(),
+            restore_turns=restore_turns,
+            recall_items=recall_items,
+        ),
+    )
+
+
+def said(dialogue: Dialogue) -> list[tuple[str, str]]:
+    """The history as pairs of role and text."""
+    return [(message.role, message.text) for message in dialogue.history]
+
+
+def texts(messages: Iterable[Message]) -> list[str]:
+    return [message.text for message in messages]
+
+
+@dataclass(kw_only=True)
+class Scene:
+    """A conversation under way, and everybody in it."""
+
+    person: ScriptedPerson
+    brain: ScriptedBrain
+    voice: ToneVoice
+    speaker: HandSpeaker
+    mouth: Mouth
+    body: RecordingBody
+    display: RecordingDisplay
+    dialogue: Dialogue
+    memory: AsyncMemory
+    conversation: Conversation
+    records: list[dict[str, Value]] = field(default_factory=list)
+
+    async def until(self, event: str, *, turn: int | None = None, count: int = 1) -> dict[str, Value]:
+        """The `count`-th record of this event, of this turn if one is given; waits for it."""
+
+        def found() -> list[dict[str, Value]]:
+            return [r for r in self.records if r["event"] == event and turn in (None, r["turn"])]
+
+        await poll(len(found()) >= count for _ in iter(int, 1))
+        return found()[count - 1]
+
+    async def hear(self, text: str, upto: str) -> None:
+        """Play the reply `text`, letter by letter, until the word `upto` of it has been heard."""
+        end = text.index(upto) + len(upto)
+        async with asyncio.timeout(PATIENCE_S):
+            while self.mouth.heard_end() < end:
+                self.speaker.play(LETTER_SAMPLES)
+                await asyncio.sleep(0.001)
+
+    async def idle(self) -> None:
+        """Wait until everything said has been dealt with."""
+        await poll(self.conversation.idle and self.person._inbox.empty() for _ in iter(int, 1))
+
+    def events(self, turn: int) -> list[str]:
+        return [str(record["event"]) for record in self.records if record["turn"] == turn]
+
+    async def remembered(self) -> list[tuple[str, str, bool]]:
+        turns: tuple[Turn, ...] = await self.memory.last_turns(PERSON, NAME, 100)
+        return [(turn.user_text, turn.reply_text, turn.interrupted) for turn in turns]
+
+
+@asynccontextmanager
+async def scene(
+    folder: Path,
+    *replies: str | Sequence[Step],
+    voice: ToneVoice | None = None,
+    by_itself: bool = False,
+    n_ctx: int = 4_000,
+) -> AsyncIterator[Scene]:
+    """Everything opened around a conversation that is not running yet."""
+    records: list[dict[str, Value]] = []
+    brain, speaker, voice = ScriptedBrain(*replies), HandSpeaker(by_itself=by_itself), voice or ToneVoice()
+    person, body, display = ScriptedPerson(), RecordingBody(), RecordingDisplay()
+    async with AsyncMemory.open(folder / "memory.db") as memory:
+        dialogue = dialogue_of(brain, memory, n_ctx=n_ctx)
+        await dialogue.restore()
+        async with Mouth(voice, Player(speaker)) as mouth:
+            with Trace(listener=records.append) as trace:
+                yield Scene(
+                    person=person,
+                    brain=brain,
+                    voice=voice,
+                    speaker=speaker,
+                    mouth=mouth,
+                    body=body,
+                    display=display,
+                    dialogue=dialogue,
+                    memory=memory,
+                    conversation=Conversation(
+                        dialogue=dialogue,
+                        listener=person,
+                        mouth=mouth,
+                        body=body,
+                        trace=trace,
+                        display=display,
+                    ),
+                    records=records,
+                )
