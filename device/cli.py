@@ -9,7 +9,7 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -38,6 +38,9 @@ app.add_typer(models_app, name="models")
 app.command()(cli_talk.talk)
 app.add_typer(cli_talk.bench, name="bench")
 
+_TYPER_INTERRUPTED = 130
+"""The status that typer makes of a KeyboardInterrupt inside a command; ours are 0, 1 and 2."""
+
 
 def main() -> None:
     """The entry point of the program."""
@@ -49,9 +52,17 @@ def main() -> None:
     except OSError as error:
         sys.stderr.write(f"familiar: {error.filename or 'system'}: {error.strerror or error}\n")
         sys.exit(1)
+    except SystemExit as leaving:
+        if leaving.code != _TYPER_INTERRUPTED:
+            raise
+        _say_stopped()
     except KeyboardInterrupt:
-        sys.stderr.write("familiar: stopped by Ctrl-C; nothing that was said is lost\n")
-        sys.exit(1)
+        _say_stopped()
+
+
+def _say_stopped() -> NoReturn:
+    sys.stderr.write("familiar: stopped by Ctrl-C; nothing that was said is lost\n")
+    sys.exit(1)
 
 
 def _show_version(wanted: bool) -> None:

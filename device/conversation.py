@@ -7,8 +7,8 @@ sound and display are given to it; it holds no settings and opens nothing.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import assert_never
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol, assert_never
 
 from device.dialogue import Dialogue, Prepared
 from device.display import Display, Notice, PersonSays, StateChanged
@@ -16,7 +16,6 @@ from device.reply import Reply
 from device.trace import EventName, Trace, Value
 from firmware_bridge.body import Body
 from models.errors import PromptTooLongError
-from voice.listener import Listener
 from voice.messages import (
     Heard,
     ListenerMessage,
@@ -35,11 +34,23 @@ CLOSE_TIMEOUT_S = 3.0
 What is not through by then is left to the memory's own thread."""
 
 
+class Ears(Protocol):
+    """What listens: `voice.listener.Listener` here."""
+
+    def messages(self) -> AsyncIterator[ListenerMessage]:
+        """What is heard, in the order that the listener promises, until there is nothing more to hear."""
+        ...
+
+    def time_s(self, sample: int) -> float:
+        """Monotonic time at which the microphone heard the sample at this position."""
+        ...
+
+
 class Conversation:
     """Runs until the listener ends or the task is cancelled; either way the last turn is recorded as heard."""
 
     def __init__(
-        self, *, dialogue: Dialogue, listener: Listener, mouth: Mouth, body: Body, trace: Trace, display: Display
+        self, *, dialogue: Dialogue, listener: Ears, mouth: Mouth, body: Body, trace: Trace, display: Display
     ) -> None:
         self._dialogue = dialogue
         self._listener = listener

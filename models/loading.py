@@ -61,6 +61,7 @@ class LoadedModel:
         except ModelError:
             self.lib.llama_model_free(self._model)
             raise
+        self.llama.take_complaints()  # warnings of a model that loaded explain no later failure
         self._free = weakref.finalize(self, _free, self.lib, self._context, self._model)
 
     @property

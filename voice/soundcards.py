@@ -82,7 +82,24 @@ def load_portaudio() -> Any:
         raise AudioDeviceError(
             "the PortAudio library is missing: install it with: sudo apt install libportaudio2"
         ) from error
+    _keep_alsa_quiet()
     return sounddevice
+
+
+def _keep_alsa_quiet() -> None:
+    """Stop ALSA from writing to standard error whenever a stream runs dry; the streams count that themselves.
+
+    ALSA calls its error handler on the thread of the sound callback, where no Python may run: the handler is therefore
+    a C function that ignores its arguments and does nothing.
+    """
+    import ctypes
+
+    try:
+        alsa = ctypes.CDLL("libasound.so.2")
+        does_nothing = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p)
+    except (OSError, AttributeError):  # no ALSA on this system
+        return
+    alsa.snd_lib_error_set_handler(does_nothing)
 
 
 @contextlib.contextmanager

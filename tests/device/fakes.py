@@ -30,6 +30,7 @@ from models.sampling import Sampling
 from models.template import ChatTemplate
 from tests.models.test_prompt import CharacterTokens
 from tests.models.tiny_gguf import CHATML
+from tests.voice.scripted_ears import until
 from voice.messages import (
     Heard,
     ListenerMessage,
@@ -52,15 +53,6 @@ PERSON, NAME = "Ada", "Pip"
 
 Step = str | Finished | asyncio.Event | Exception
 """What a scripted reply does next: say words, end, wait for the test, or fail."""
-
-
-async def poll(condition: "Iterable[bool]") -> None:
-    """Wait until the next item is true."""
-    async with asyncio.timeout(PATIENCE_S):
-        for met in condition:
-            if met:
-                return
-            await asyncio.sleep(0.001)
 
 
 class ScriptedBrain:
@@ -251,6 +243,11 @@ class ScriptedPerson:
         )
 
     @property
+    def all_told(self) -> bool:
+        """Everything said has reached the conversation."""
+        return self._inbox.empty()
+
+    @property
     def _last_sample(self) -> int:
         return self.turn_id * 1_000 + 500
 
@@ -337,7 +334,7 @@ class Scene:
         def found() -> list[dict[str, Value]]:
             return [r for r in self.records if r["event"] == event and turn in (None, r["turn"])]
 
-        await poll(len(found()) >= count for _ in iter(int, 1))
+        await until(lambda: len(found()) >= count)
         return found()[count - 1]
 
     async def hear(self, text: str, upto: str) -> None:
@@ -350,7 +347,7 @@ class Scene:
 
     async def idle(self) -> None:
         """Wait until everything said has been dealt with."""
-        await poll(self.conversation.idle and self.person._inbox.empty() for _ in iter(int, 1))
+        await until(lambda: self.person.all_told and self.conversation.idle)
 
     def events(self, turn: int) -> list[str]:
         return [str(record["event"]) for record in self.records if record["turn"] == turn]

@@ -229,6 +229,20 @@ def test_loading_prints_nothing(scripted_model: Path, capfd: pytest.CaptureFixtu
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_quantized_cache_and_weights_in_memory_work_too(scripted_model: Path) -> None:
+    with LlamaEngine(scripted_model, EngineSettings(kv_type="q8_0", mmap=False, threads=1)) as engine:
+        head, gone, tail = (
+            plain(engine, "keep this"),
+            plain(engine, "drop"),
+            plain(engine, "and this text stays where it is"),
+        )
+        engine.prefill(head + gone + tail)
+        moved = engine.prefill(head + tail + assistant_header(engine))
+        assert moved is not None
+        assert moved.n_shifted > 16
+        assert reply(engine).startswith("Hi there")
+
+
 def test_a_closed_engine_refuses_to_work(scripted_model: Path) -> None:
     engine = LlamaEngine(scripted_model)
     engine.prefill(assistant_header(engine))

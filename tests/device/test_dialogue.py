@@ -1,0 +1,229 @@
+"""The dialogue: history, prompt and memory hold what was heard, nothing else, and the last conversation goes on."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from device.dialogue import RECALL_LETTERS
+from memory.messages import Recalled, Turn
+from memory.worker import AsyncMemory
+from models.errors import PromptTooLongError
+from models.messages import Finished, Piece
+from tests.device.fakes import NAME, PERSON, ScriptedBrain, dialogue_of, pieces, said
+
+REPLY = "I live in the garden. Do you?"
+
+
+class RecallingMemory:
+    """Recalls what it was made with; keeps what it was asked and told."""
+
+    def __init__(self, *user_texts: str) -> None:
+        self.turns = [turn(text, f"Reply to {text}") for text in user_texts]
+        self.excluded: list[int] = []
+        self.committed: list[Turn] = []
+
+    async def open_conversation(self, person: str, character: str) -> int:
+        return 1
+
+    async def commit_turn(self, turn: Turn) -> Turn:
+        self.committed.append(turn)
+        return turn
+
+    async def last_turns(self, person: str, character: str, limit: int) -> tuple[Turn, ...]:
+        return ()
+
+    async def recall(
+        self, person: str, character: str, query: str, limit: int, exclude_newest: int = 0
+    ) -> tuple[Recalled, ...]:
+        self.excluded.append(exclude_newest)
+        return tuple(Recalled(turn=turn, score=1.0, why="") for turn in self.turns[:limit])
+
+
+def turn(user_text: str, reply_text: str) -> Turn:
+    return Turn(
+        conversation_id=1, person=PERSON, character=NAME, user_text=user_text, reply_text=reply_text, said_at=0.0
+    )
+
+
+def prompt_with(memory: RecallingMemory, words: str, *, recall_items: int = 5) -> str:
+    """What the brain is asked for these words."""
+    brain = ScriptedBrain()
+    asyncio.run(dialogue_of(brain, memory, recall_items=recall_items).prepare(words))
+    return brain.prefills[-1]
+
+
+def test_the_last_conversation_is_continued(tmp_path: Path) -> None:
+    async def first() -> None:
+        async with AsyncMemory.open(tmp_path / "memory.db") as memory:
+            dialogue = dialogue_of(ScriptedBrain(), memory)
+            assert await dialogue.restore() == 0
+            await dialogue.record("Where do you live?", pieces(REPLY), len(REPLY), interrupted=False)
+            await dialogue.record("Yes.", pieces("How nice."), len("How"), interrupted=True)
+            await dialogue.record("Hello?", (), 0, interrupted=True)
+
+    async def second() -> None:
+        brain = ScriptedBrain()
+        async with AsyncMemory.open(tmp_path / "memory.db") as memory:
+            dialogue = dialogue_of(brain, memory)
+            assert await dialogue.restore() == 3
+            await dialogue.prepare("Are you there?")
+        assert said(dialogue) == [
+            ("user", "Where do you live?"),
+            ("assistant", REPLY),
+            ("user", "Yes."),
+            ("assistant", "How"),
+            ("user", "Hello?"),
+        ]
+        assert brain.prefills[-1].endswith("Hello?\n\nAre you there?<|im_end|>\n<|im_start|>assistant\n")
+
+    asyncio.run(first())
+    asyncio.run(second())
+
+
+def test_only_as_many_turns_come_back_as_wanted(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with AsyncMemory.open(tmp_path / "memory.db") as memory:
+            before = dialogue_of(ScriptedBrain(), memory)
+            await before.restore()
+            for number in range(5):
+                await before.record(f"Number {number}.", pieces("Good."), 5, interrupted=False)
+            after = dialogue_of(ScriptedBrain(), memory, restore_turns=2)
+            assert await after.restore() == 2
+            assert [text for role, text in said(after) if role == "user"] == ["Number 3.", "Number 4."]
+
+    asyncio.run(main())
+
+
+def test_a_reply_is_cut_to_the_words_heard_in_history_and_memory() -> None:
+    memory = RecallingMemory()
+    dialogue = dialogue_of(ScriptedBrain(), memory)
+    heard = asyncio.run(
+        dialogue.record("Where?", pieces(REPLY), REPLY.index(" the garden") + len(" the"), interrupted=True)
+    )
+
+    assert heard == "I live in the"
+    assert said(dialogue) == [("user", "Where?"), ("assistant", "I live in the")]
+    assert "".join(map(chr, dialogue.history[-1].tokens)) == "I live in the"
+    assert [(turn.reply_text, turn.interrupted) for turn in memory.committed] == [("I live in the", True)]
+
+
+def test_a_reply_of_which_nothing_was_heard_leaves_the_words_of_the_person() -> None:
+    memory = RecallingMemory()
+    dialogue = dialogue_of(ScriptedBrain(), memory)
+
+    assert asyncio.run(dialogue.record("Where?", pieces(REPLY), 0, interrupted=True)) == ""
+    assert said(dialogue) == [("user", "Where?")]
+    assert [(turn.user_text, turn.reply_text) for turn in memory.committed] == [("Where?", "")]
+
+
+def test_a_greeting_is_remembered_without_words_of_the_person() -> None:
+    memory = RecallingMemory()
+    dialogue = dialogue_of(ScriptedBrain(), memory)
+    asyncio.run(dialogue.record("", [Piece(text="Hello!", tokens=())], 6, interrupted=False))
+
+    assert said(dialogue) == [("assistant", "Hello!")]
+    assert [(turn.user_text, turn.reply_text) for turn in memory.committed] == [("", "Hello!")]
+
+
+def test_only_words_of_the_person_are_recalled() -> None:
+    prompt = prompt_with(RecallingMemory("My dog is called Rex."), "Do you know my dog?")
+
+    assert 'Earlier I told you: "My dog is called Rex."\n\nDo you know my dog?' in prompt
+    assert "Reply to" not in prompt
+
+
+def test_recalled_words_are_bounded() -> None:
+    memory = RecallingMemory("a" * 150, "b" * 150, "c" * 5_000, "d" * 40)
+    prompt = prompt_with(memory, "And then?")
+
+    assert "a" * 150 in prompt
+    assert not any(letters in prompt for letters in ("bb", "cc"))
+    assert prompt.count("Earlier I told you") <= 2
+    assert len(prompt) < RECALL_LETTERS + 400
+
+
+def test_who_asks_the_same_thing_again_is_not_told_so() -> None:
+    assert "Earlier" not in prompt_with(RecallingMemory("What is your name?"), "what IS your name...")
+
+
+def test_with_recall_turned_off_memory_is_not_asked() -> None:
+    memory = RecallingMemory("My dog is called Rex.")
+
+    assert "Earlier" not in prompt_with(memory, "My dog?", recall_items=0)
+    assert memory.excluded == []
+
+
+def test_turns_in_the_prompt_are_not_recalled() -> None:
+    async def excluded(*turns: tuple[str, str]) -> int:
+        memory = RecallingMemory()
+        dialogue = dialogue_of(ScriptedBrain(), memory)
+        for user_text, reply in turns:
+            await dialogue.record(user_text, pieces(reply), len(reply), interrupted=False)
+        await dialogue.prepare("Well?")
+        return memory.excluded[-1]
+
+    assert asyncio.run(excluded()) == 0
+    assert asyncio.run(excluded(("", "Hello!"), ("Hi.", "How are you?"))) == 2
+    assert asyncio.run(excluded(("Hi.", ""), ("Hello?", ""), ("You?", "Yes."))) == 3
+
+
+def test_what_has_left_the_prompt_is_forgotten_from_history() -> None:
+    async def main() -> None:
+        brain = ScriptedBrain()
+        dialogue = dialogue_of(brain, None, n_ctx=700)
+        for number in range(12):
+            reply = f"Answer number {number}, of some length."
+            await dialogue.record(f"Question number {number}.", pieces(reply), len(reply), interrupted=False)
+        await dialogue.prepare("And now?")
+
+        newest = [text for _, text in said(dialogue)]
+        assert 2 <= len(newest) < 24
+        assert newest[0].startswith("Question")
+        assert newest[-1] == "Answer number 11, of some length."
+        assert all(text in brain.prefills[-1] for text in newest)
+        assert "number 0" not in brain.prefills[-1]
+
+    asyncio.run(main())
+
+
+def test_words_that_are_too_many_are_refused_and_the_next_ones_taken() -> None:
+    async def main() -> None:
+        dialogue = dialogue_of(ScriptedBrain(), None, n_ctx=700)
+        with pytest.raises(PromptTooLongError):
+            await dialogue.prepare("word " * 300)
+        await dialogue.prepare("Hello.")
+
+    asyncio.run(main())
+
+
+def test_without_memory_there_is_a_conversation_all_the_same() -> None:
+    async def main() -> Sequence[Piece | Finished]:
+        dialogue = dialogue_of(ScriptedBrain(REPLY), None)
+        assert await dialogue.restore() == 0
+        prepared = await dialogue.prepare("Where do you live?")
+        assert prepared.n_recalled == 0
+        answer = [item async for item in dialogue.reply(prepared)]
+        await dialogue.record("Where do you live?", pieces(REPLY), len(REPLY), interrupted=False)
+        assert said(dialogue) == [("user", "Where do you live?"), ("assistant", REPLY)]
+        return answer
+
+    answer = asyncio.run(main())
+    assert "".join(piece.text for piece in answer if isinstance(piece, Piece)) == REPLY
+    assert answer[-1] == Finished(reason="end_of_turn")
+
+
+def test_settling_prefills_history_and_the_turn_being_heard() -> None:
+    async def main() -> str:
+        brain = ScriptedBrain()
+        dialogue = dialogue_of(brain, None)
+        await dialogue.record("Hi.", pieces("Hello."), 6, interrupted=False)
+        await dialogue.settle("Where?", pieces(REPLY), len("I live in the garden."))
+        assert said(dialogue) == [("user", "Hi."), ("assistant", "Hello.")]
+        return brain.prefills[-1]
+
+    assert asyncio.run(main()).endswith(
+        "user\nHi.<|im_end|>\n<|im_start|>assistant\nHello.<|im_end|>\n<|im_start|>user\nWhere?<|im_end|>\n"
+        "<|im_start|>assistant\nI live in the garden.<|im_end|>\n<|im_start|>user\n"
+    )

@@ -1,0 +1,97 @@
+"""The cache and its list of tokens stay the same thing, also where llama.cpp cannot do what is asked."""
+
+import ctypes
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from models.errors import ModelError
+from models.interrupt import StopSignal, abort_function
+from models.kv import KvCache
+from models.loading import LoadedModel
+
+
+class RecurrentMemory:
+    """Stands for llama.cpp with a recurrent model: its memory can be emptied, but loses no part of its past."""
+
+    llama_token = ctypes.c_int32
+    ggml_abort_callback = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p)
+
+    def __init__(self) -> None:
+        self.cells: list[int] = []
+        self.answers: list[int] = []
+
+    def llama_get_memory(self, _context: object) -> str:
+        return "memory"
+
+    def llama_memory_can_shift(self, _memory: object) -> bool:
+        return True
+
+    def llama_n_ctx(self, _context: object) -> int:
+        return 100
+
+    def llama_set_abort_callback(self, _context: object, _callback: object, _data: int) -> None:
+        pass
+
+    def llama_batch_get_one(self, buffer: Any, n: int) -> tuple[Any, int]:
+        return buffer, n
+
+    def llama_decode(self, _context: object, batch: tuple[Any, int]) -> int:
+        answer = self.answers.pop(0) if self.answers else 0
+        self.cells += batch[0][: batch[1]]  # an aborted batch, too, leaves something behind
+        return answer
+
+    def llama_memory_seq_rm(self, _memory: object, _sequence: int, start: int, _end: int) -> bool:
+        return start >= len(self.cells)
+
+    def llama_memory_clear(self, _memory: object, _data: bool) -> None:
+        self.cells = []
+
+
+def recurrent() -> tuple[RecurrentMemory, KvCache]:
+    lib = RecurrentMemory()
+    llama = SimpleNamespace(take_complaints=lambda: "a reason")
+    loaded = cast("LoadedModel", SimpleNamespace(lib=lib, llama=llama, context="context"))
+    return lib, KvCache(loaded, n_batch=4)
+
+
+def test_a_memory_that_only_grows_is_kept_while_the_prompt_grows() -> None:
+    lib, cache = recurrent()
+    cache.decode([1, 2, 3])
+    assert cache.keep_only([1, 2, 3, 4]) == (3, 0)
+    cache.decode([4])
+    assert lib.cells == [1, 2, 3, 4]
+
+
+def test_a_memory_that_loses_no_part_is_emptied() -> None:
+    lib, cache = recurrent()
+    cache.decode([1, 2, 3])
+    assert cache.keep_only([1, 2, 9]) == (0, 0)
+    assert cache.tokens == ()
+    assert lib.cells == []
+
+
+def test_what_an_aborted_batch_left_behind_is_removed() -> None:
+    lib, cache = recurrent()
+    lib.answers = [0, 2]
+    assert not cache.decode(range(8))
+    assert list(cache.tokens) == lib.cells == []
+
+
+def test_a_failure_names_its_reason() -> None:
+    lib, cache = recurrent()
+    for answer, reason in ((-3, "a reason"), (1, "no room")):
+        lib.answers = [answer]
+        with pytest.raises(ModelError, match=reason):
+            cache.decode([1])
+        assert list(cache.tokens) == lib.cells == []
+
+
+def test_the_abort_function_reads_the_flag_without_python() -> None:
+    signal = StopSignal()
+    read = ctypes.cast(abort_function(), ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p))
+    assert not read(signal.address)
+    signal.set()
+    assert read(signal.address)
+    assert signal.is_set()

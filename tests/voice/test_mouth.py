@@ -1,0 +1,256 @@
+"""The mouth: what it reports, on the playback cursor, and that it falls silent at once and for good."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.device.fakes import LETTER_SAMPLES, HandSpeaker, ToneVoice
+from tests.voice.scripted_ears import until
+from voice.clauses import ClauseSplitter
+from voice.messages import Clause, Gesture, GestureDue, MouthEvent, SpeechHeard, SpeechPart, SpeechQueued
+from voice.mouth import Mouth
+from voice.player import Player
+
+REPLY = "Hello there, little one. *waves* I like the garden. *nods slowly*"
+
+
+def parts_of(text: str) -> list[SpeechPart]:
+    splitter = ClauseSplitter()
+    return splitter.push(text) + splitter.finish()
+
+
+def queue_of(parts: Sequence[SpeechPart | None]) -> asyncio.Queue[SpeechPart | None]:
+    queue: asyncio.Queue[SpeechPart | None] = asyncio.Queue()
+    for part in parts:
+        queue.put_nowait(part)
+    return queue
+
+
+class Spoken:
+    """A mouth that speaks a reply, and what it reported."""
+
+    def __init__(self, voice: ToneVoice, speaker: HandSpeaker, mouth: Mouth) -> None:
+        self.voice, self.speaker, self.mouth = voice, speaker, mouth
+        self.events: list[MouthEvent] = []
+
+    def speak(self, text: str, *, ends: bool = True) -> Coroutine[None, None, None]:
+        self.mouth.begin()
+        end: list[SpeechPart | None] = [None] if ends else []
+        return self.mouth.speak(queue_of([*parts_of(text), *end]), self.events.append)
+
+    def kinds(self) -> list[type[MouthEvent]]:
+        return [type(event) for event in self.events]
+
+    def gestures(self) -> list[str]:
+        return [event.gesture.name for event in self.events if isinstance(event, GestureDue)]
+
+    async def synthesized(self, n_letters: int) -> None:
+        await until(lambda: self.speaker.n_written >= n_letters * LETTER_SAMPLES)
+
+
+@asynccontextmanager
+async def open_mouth(
+    voice: ToneVoice | None = None, *, by_itself: bool = False, capacity: int = 100_000
+) -> AsyncIterator[Spoken]:
+    voice, speaker = voice or ToneVoice(), HandSpeaker(by_itself=by_itself, capacity=capacity)
+    async with Mouth(voice, Player(speaker)) as mouth:
+        yield Spoken(voice, speaker, mouth)
+
+
+def test_a_reply_is_queued_heard_and_over_when_the_last_sample_was_heard() -> None:
+    async def main() -> None:
+        async with open_mouth() as spoken:
+            task = asyncio.create_task(spoken.speak("Hello there, little one."))
+            await spoken.synthesized(len("Hello there, little one."))
+            assert spoken.kinds() == [SpeechQueued]
+            assert spoken.mouth.speaking
+            spoken.speaker.play(1)
+            await until(lambda: spoken.kinds() == [SpeechQueued, SpeechHeard])
+            assert not task.done()
+            spoken.speaker.play(1_000_000)
+            await task
+            assert spoken.mouth.heard_end() == len("Hello there, little one.")
+            assert not spoken.mouth.speaking
+
+    asyncio.run(main())
+
+
+def test_even_the_shortest_reply_is_reported_as_heard() -> None:
+    async def main() -> None:
+        async with open_mouth(by_itself=True) as spoken:
+            await spoken.speak("A.")
+            assert spoken.kinds() == [SpeechQueued, SpeechHeard]
+
+    asyncio.run(main())
+
+
+def test_a_reply_without_speech_is_over_at_once() -> None:
+    async def main() -> None:
+        async with open_mouth() as spoken:
+            await spoken.speak("")
+            assert spoken.events == []
+
+    asyncio.run(main())
+
+
+def test_a_gesture_is_due_when_the_words_before_it_have_been_heard() -> None:
+    async def main() -> None:
+        async with open_mouth() as spoken:
+            task = asyncio.create_task(spoken.speak(REPLY))
+            await spoken.synthesized(len("Hello there, little one.I like the garden."))
+            spoken.speaker.play(12 * LETTER_SAMPLES)
+            await until(lambda: spoken.mouth.heard_end() >= len("Hello"))
+            assert spoken.gestures() == []
+            spoken.speaker.play(12 * LETTER_SAMPLES)
+            await until(lambda: spoken.gestures() == ["waves"])
+            assert not task.done()
+            spoken.speaker.play(1_000_000)
+            await task
+            assert spoken.gestures() == ["waves", "nods slowly"]
+
+    asyncio.run(main())
+
+
+def test_a_gesture_before_the_first_word_is_due_at_once() -> None:
+    async def main() -> None:
+        async with open_mouth() as spoken:
+            spoken.voice.going.clear()
+            task = asyncio.create_task(spoken.speak("*smiles* Hello there, little one."))
+            await until(lambda: spoken.gestures() == ["smiles"])
+            spoken.voice.going.set()
+            spoken.speaker.by_itself = True
+            await task
+            assert spoken.gestures() == ["smiles"]
+
+    asyncio.run(main())
+
+
+def test_stop_in_the_middle_tells_what_was_heard_and_nothing_sounds_after_it() -> None:
+    async def main() -> None:
+        async with open_mouth() as spoken:
+            task = asyncio.create_task(spoken.speak(REPLY))
+            await spoken.synthesized(20)
+            spoken.speaker.play(len("Hello there,") * LETTER_SAMPLES)
+
+            assert REPLY[: spoken.mouth.stop()].strip() == "Hello there,"
+            assert not spoken.mouth.speaking
+            written = spoken.speaker.n_written
+            await task
+            assert spoken.speaker.n_written == written == len("Hello there,") * LETTER_SAMPLES
+            assert spoken.gestures() == []
+            assert not spoken.mouth.speaking
+
+    asyncio.run(main())
+
+
+def test_parts_that_come_after_a_stop_are_neither_said_nor_made() -> None:
+    async def main() -> None:
+        async with open_mouth(by_itself=True) as spoken:
+            queue = queue_of([])
+            spoken.mouth.begin()
+            task = asyncio.create_task(spoken.mouth.speak(queue, spoken.events.append))
+            spoken.mouth.stop()
+            for part in (*parts_of(REPLY), None):
+                queue.put_nowait(part)
+            await task
+            assert spoken.events == []
+            assert spoken.voice.said == []
+
+    asyncio.run(main())
+
+
+def test_after_a_stop_the_next_reply_counts_from_zero() -> None:
+    async def main() -> None:
+        async with open_mouth(by_itself=True) as spoken:
+            await spoken.speak("Hello there, little one.")
+            spoken.mouth.stop()
+            await spoken.speak("I like the garden.")
+            assert spoken.mouth.heard_end() == len("I like the garden.")
+
+    asyncio.run(main())
+
+
+def test_cancelled_while_the_synthesizer_works_its_generator_is_closed_on_its_thread() -> None:
+    async def main() -> ToneVoice:
+        async with open_mouth() as spoken:
+            task = asyncio.create_task(spoken.speak(REPLY))
+            await spoken.synthesized(len("Hello "))
+            spoken.voice.going.clear()
+            await _cancelled(task)
+            spoken.voice.going.set()
+            return spoken.voice
+
+    _assert_closed_on_its_thread(asyncio.run(main()))
+
+
+def test_cancelled_while_the_speaker_is_full_the_generator_is_closed_on_its_thread() -> None:
+    async def main() -> ToneVoice:
+        async with open_mouth(capacity=8 * LETTER_SAMPLES) as spoken:
+            task = asyncio.create_task(spoken.speak(REPLY))
+            await spoken.synthesized(8)
+            await _cancelled(task)
+            return spoken.voice
+
+    _assert_closed_on_its_thread(asyncio.run(main()))
+
+
+def test_stopped_while_the_synthesizer_works_its_generator_is_closed_on_its_thread() -> None:
+    async def main() -> ToneVoice:
+        async with open_mouth() as spoken:
+            task = asyncio.create_task(spoken.speak(REPLY))
+            await spoken.synthesized(len("Hello "))
+            spoken.mouth.stop()
+            await task
+            return spoken.voice
+
+    _assert_closed_on_its_thread(asyncio.run(main()))
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def _assert_closed_on_its_thread(voice: ToneVoice) -> None:
+    assert len(voice.said) == len(voice.closed_on) == 1
+    assert voice.closed_on[0].startswith("synthesis")
+
+
+def test_an_error_of_the_synthesizer_is_raised() -> None:
+    class VoiceIsGoneError(Exception): ...
+
+    async def main() -> None:
+        async with open_mouth(ToneVoice(VoiceIsGoneError("gone"))) as spoken:
+            with pytest.raises(ExceptionGroup) as caught:
+                await spoken.speak(REPLY)
+            assert caught.group_contains(VoiceIsGoneError)
+            assert not spoken.mouth.speaking
+
+    asyncio.run(main())
+
+
+def test_leaving_ends_the_thread() -> None:
+    async def main() -> None:
+        async with open_mouth(by_itself=True) as spoken:
+            await spoken.speak("Hello there, little one.")
+
+    asyncio.run(main())
+    assert not any(thread.name.startswith("synthesis") for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("stopping", [Mouth.stop, Mouth.begin])
+def test_a_mouth_that_never_spoke_can_be_stopped(stopping: Callable[[Mouth], object]) -> None:
+    async def main() -> None:
+        async with open_mouth() as spoken:
+            stopping(spoken.mouth)
+            assert spoken.mouth.stop() == 0
+
+    asyncio.run(main())
+
+
+def test_the_reply_of_these_tests_is_two_clauses_and_two_gestures() -> None:
+    assert [type(part) for part in parts_of(REPLY)] == [Clause, Gesture, Clause, Gesture]
