@@ -3,8 +3,10 @@
 Options and output only: what they do is in `device.talk` and in `tools`, imported when called.
 """
 
+import itertools
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -16,16 +18,20 @@ from device.cli_options import Config, Json
 def talk(
     text: Annotated[bool, typer.Option("--text", help="Converse in writing, on standard input and output.")] = False,
     recording: Annotated[
-        Path | None, typer.Option("--in", metavar="WAV", help="Hear this recording in place of a microphone.")
+        Path | None,
+        typer.Option("--in", metavar="WAV", readable=False, help="Hear this recording in place of a microphone."),
     ] = None,
     answer: Annotated[
-        Path | None, typer.Option("--out", metavar="WAV", help="With --in: write what is spoken to this file.")
+        Path | None,
+        typer.Option("--out", metavar="WAV", readable=False, help="With --in: write what is spoken to this file."),
     ] = None,
     trace: Annotated[
-        Path | None, typer.Option(metavar="JSONL", help="Write what happened when to this file, words included.")
+        Path | None,
+        typer.Option(metavar="JSONL", readable=False, help="Write what happened when to this file, words included."),
     ] = None,
     character: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Talk with this character in place of the settings' one.")
+        Path | None,
+        typer.Option(metavar="FILE", readable=False, help="Talk with this character in place of the settings' one."),
     ] = None,
     config: Config = None,
     json_: Json = False,
@@ -41,10 +47,19 @@ def talk(
         raise typer.BadParameter("--text and --in exclude each other")
     if answer and not recording:
         raise typer.BadParameter("--out needs --in")
+    _require_distinct({"--in": recording, "--out": answer, "--trace": trace})
     settings = load_settings(config, os.environ)
     if character is not None:
         settings = replace(settings, character=replace(settings.character, file=character))
     run(TalkRequest(text=text, recording=recording, answer=answer, trace=trace, as_json=json_), settings, os.environ)
+
+
+def _require_distinct(files: Mapping[str, Path | None]) -> None:
+    """What is written must not replace what is read, nor be written twice."""
+    given = [(option, os.path.realpath(path)) for option, path in files.items() if path is not None and not path.is_char_device()]
+    for (one, path), (other, same) in itertools.combinations(given, 2):
+        if path == same:
+            raise typer.BadParameter(f"{one} and {other} name the same file, {path}")
 
 
 bench = typer.Typer(help="Measurements on this machine.", no_args_is_help=True)

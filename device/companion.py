@@ -11,6 +11,7 @@ from pathlib import Path
 
 from device.dialogue import Dialogue, DialogueSettings
 from device.engines import choose_model, model_store
+from device.errors import SettingsError
 from device.paths import memory_file
 from device.settings import Settings
 from memory.worker import AsyncMemory
@@ -90,13 +91,19 @@ async def open_dialogue(character: Character, settings: Settings, where: Places)
 
 
 def prompt_builder(engine: LlamaWorker | LlamaEngine, character: Character, settings: Settings) -> PromptBuilder:
-    """The builder of this character's prompts for this engine."""
+    """The builder of this character's prompts for this engine. Raises SettingsError where replies leave no room."""
+    n_reply = settings.think.max_reply_tokens
+    if n_reply >= engine.n_ctx:
+        raise SettingsError(
+            f"think.max_reply_tokens = {n_reply} leaves no room for a prompt in a context of {engine.n_ctx} tokens; "
+            "lower it or raise think.context_tokens"
+        )
     return PromptBuilder(
         engine.vocabulary,
         engine.chat_template(),
         character,
         n_ctx=engine.n_ctx,
-        reply_reserve=settings.think.max_reply_tokens,
+        reply_reserve=n_reply,
     )
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
+_CONTROL_CODES = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), " ")
+
 State = Literal["listening", "hearing", "thinking", "speaking"]
 
 
@@ -100,9 +102,9 @@ class PlainDisplay(_LineDisplay):
                 self._announced = True
                 self._line("Listening.")
             case PersonSays(final=True, text=text):
-                self._line(f"You: {text}")
+                self._line(f"You: {shown(text)}")
             case CharacterSays(final=True, text=text, interrupted=interrupted):
-                self._line(f"{self._character}: {text}{_cut(interrupted)}")
+                self._line(f"{shown(self._character)}: {shown(text)}{_cut(interrupted)}")
             case Notice(text=text):
                 self._line(text)
             case _:
@@ -184,14 +186,19 @@ class LiveDisplay:
     def _line(self) -> "Text":
         from rich.text import Text
 
-        return Text.assemble((f"{self._MARK[self._state]} {self._state}", "dim"), f"  {self._words}")
+        return Text.assemble((f"{self._MARK[self._state]} {self._state}", "dim"), f"  {shown(self._words)}")
 
     def _above(self, who: str, text: str, style: str) -> None:
         from rich.text import Text
 
         if self._live is not None:
-            line = Text.assemble((f"{who}: ", style), text) if who else Text(text, style)
+            line = Text.assemble((f"{shown(who)}: ", style), shown(text)) if who else Text(shown(text), style)
             self._live.console.print(line)
+
+
+def shown(text: str) -> str:
+    """`text` for a terminal, on one line: neither a model nor a character file gets to steer it with control codes."""
+    return text.translate(_CONTROL_CODES)
 
 
 def _cut(interrupted: bool) -> str:

@@ -31,7 +31,7 @@ def settings_file(explicit: Path | None, environ: Mapping[str, str]) -> Path | N
 def state_dir(environ: Mapping[str, str]) -> Path:
     """The folder for models, memory and caches: $FAMILIAR_STATE, else systemd's $STATE_DIRECTORY, else the home."""
     if environ.get("FAMILIAR_STATE"):
-        return Path(environ["FAMILIAR_STATE"]).expanduser().absolute()
+        return _expanded("FAMILIAR_STATE", environ).absolute()
     if environ.get("STATE_DIRECTORY"):
         # systemd separates several StateDirectory= entries with colons; the first is ours.
         return Path(environ["STATE_DIRECTORY"].partition(":")[0])
@@ -51,8 +51,16 @@ def memory_file(environ: Mapping[str, str]) -> Path:
 def hub_cache_dir(environ: Mapping[str, str]) -> Path:
     """Where huggingface_hub keeps what other programs of this person have already downloaded."""
     if environ.get("HF_HUB_CACHE"):
-        return Path(environ["HF_HUB_CACHE"]).expanduser()
+        return _expanded("HF_HUB_CACHE", environ)
     if environ.get("HF_HOME"):
-        return Path(environ["HF_HOME"]).expanduser() / "hub"
+        return _expanded("HF_HOME", environ) / "hub"
     cache = Path(environ["XDG_CACHE_HOME"]) if environ.get("XDG_CACHE_HOME") else home(environ) / ".cache"
     return cache / "huggingface" / "hub"
+
+
+def _expanded(variable: str, environ: Mapping[str, str]) -> Path:
+    """The path that the variable holds, a leading `~` or `~user` resolved."""
+    try:
+        return Path(environ[variable]).expanduser()
+    except RuntimeError as error:
+        raise SettingsError(f"${variable} = {environ[variable]}: there is no such home directory") from error

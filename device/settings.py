@@ -183,11 +183,13 @@ def _sections() -> dict[str, type]:
 
 def _read(source: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(source.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{source}: not valid TOML: {error}") from error
+        return tomllib.loads(source.read_text(encoding="utf-8-sig"))  # Windows editors put a mark before the text
     except UnicodeDecodeError as error:
         raise SettingsError(f"{source}: not UTF-8 text: {error}") from error
+    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
+        raise SettingsError(f"{source}: not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise SettingsError(f"{source}: nested too deeply for settings") from error
     except OSError as error:
         raise SettingsError(f"{source}: cannot be read: {error.strerror}") from error
 
@@ -239,6 +241,8 @@ def _path(value: Any, folder: Path) -> Path | None:
     """A relative path counts from the folder of the settings file."""
     if not isinstance(value, str):
         raise ValueError(f"{_toml(value)} must be a path in quotes")
+    if "\0" in value:
+        raise ValueError("a path cannot hold a NUL character")
     try:
         return folder / Path(value).expanduser() if value else None
     except RuntimeError as error:

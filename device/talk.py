@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,11 @@ def talk(request: TalkRequest, settings: Settings, environ: Mapping[str, str]) -
     """
     character = chosen_character(settings)
     where = places(environ)
+    for stream in (sys.stdin, sys.stdout):
+        if stream is None:
+            raise FamiliarError("standard input or output is closed; give it /dev/null if it is not wanted")
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # no letter is worth the end of a conversation
     try:
         with _sigterm_as_ctrl_c():
             if request.text:

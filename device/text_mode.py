@@ -13,6 +13,7 @@ from contextlib import aclosing
 from typing import TextIO
 
 from device.dialogue import Dialogue, Prepared
+from device.display import shown
 from device.trace import Trace
 from models.errors import PromptTooLongError
 from models.messages import Finished, Piece
@@ -42,7 +43,7 @@ class TextConversation:
     def run(self, runner: asyncio.Runner, *, greeting: str = "") -> None:
         """Converse until the input ends. A KeyboardInterrupt passes through once what was printed is recorded."""
         if greeting and self._interactive:
-            self._write(f"{self._character}: {greeting}\n")
+            self._write(f"{shown(self._character)}: {shown(greeting)}\n")
         for turn_id, line in enumerate(self._lines(), start=1):
             runner.run(self._turn(turn_id, line))
 
@@ -104,11 +105,11 @@ class TextConversation:
 
     def _begin_reply(self) -> None:
         if not self._as_json:
-            self._write(f"{self._character}: ")
+            self._write(f"{shown(self._character)}: ")
 
     def _print_piece(self, text: str) -> None:
         if not self._as_json:
-            self._write(text.replace("\n", " "))
+            self._write(shown(text))
 
     def _end_reply(self, turn_id: int, text: str, reply: str) -> None:
         if self._as_json:

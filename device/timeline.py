@@ -60,15 +60,15 @@ def stages(events: Mapping[str, float]) -> tuple[Stage, ...]:
     )
 
 
-def render(rows: Iterable[Stage], width: int = 30) -> str:
+def render(rows: Iterable[Stage], width: int = 28) -> str:
     """The steps as lines of at most 80 columns: when, how long, a bar, and what it was."""
     steps = list(rows)
     if not steps:
         return "No turn was answered aloud."
     scale = width / max(steps[-1].at_ms, 1.0)
-    lines = [f"{'at ms':>7} {'took':>6}"]
+    lines = [f"{'at ms':>7} {'took':>7}"]
     for step in steps:
         before = min(width - 1, max(0, round((step.at_ms - step.took_ms) * scale)))
         bar = " " * before + "█" * max(1, round(step.took_ms * scale))
-        lines.append(f"{step.at_ms:7.0f} {step.took_ms:6.1f} {bar[:width]:<{width}} {step.meaning}")
+        lines.append(f"{step.at_ms:7.0f} {step.took_ms:7.1f} {bar[:width]:<{width}} {step.meaning}")
     return "\n".join(lines)

@@ -79,7 +79,7 @@ def _parse(path: Path, text: str) -> Any:
         return json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except json.JSONDecodeError as error:
         raise CharacterError(f"{path}, line {error.lineno}: {error.msg}") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
         raise CharacterError(f"{path}: {error}") from error
     except RecursionError as error:
         raise CharacterError(f"{path}: nested too deeply for a character") from error

@@ -32,7 +32,8 @@ class LlamaEngine:
         settings = settings or EngineSettings()
         self._loaded = LoadedModel(path, settings)
         self.vocabulary = Vocabulary(self._loaded)
-        self._kv = KvCache(self._loaded, n_batch=settings.n_batch)
+        # llama.cpp (the pinned one) crashes when it rotates quantized keys of heads that are no multiple of 64 wide.
+        self._kv = KvCache(self._loaded, n_batch=settings.n_batch, may_shift=settings.kv_type == "f16")
         self._has_logits = False
 
     @property
@@ -68,7 +69,10 @@ class LlamaEngine:
         if not tokens:
             raise ValueError("an empty prompt cannot be prefilled")
         if len(tokens) > self.n_ctx:
-            raise PromptTooLongError(f"the prompt has {len(tokens)} tokens, the context holds {self.n_ctx}")
+            raise PromptTooLongError(
+                f"the prompt has {len(tokens)} tokens, the context holds {self.n_ctx}; "
+                "shorten the persona or raise n_ctx"
+            )
         self._has_logits = False
         self._kv.watch(stop_signal or StopSignal())
         n_reused, n_shifted = self._kv.keep_only(tokens)

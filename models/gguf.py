@@ -127,7 +127,7 @@ class _Parser:
     def _preamble(self) -> tuple[int, int]:
         """Check magic and version; return the numbers of tensors and of metadata keys."""
         if self._data[:4] != b"GGUF":
-            raise ModelFileError(f"{self._path} is not a GGUF file (it begins with {self._data[:4]!r})")
+            raise ModelFileError(f"{self._path} is not a GGUF file (it begins with {self._data[:4]!r}); {_AGAIN}")
         self._at = 4
         version = int(self._number("<I"))
         if version not in (2, 3):

@@ -20,11 +20,12 @@ _DECODED, _NO_SLOT, _ABORTED = 0, 1, 2  # answers of llama_decode
 class KvCache:
     """Blocking, used from one thread at a time. `n_ctx` tokens fit."""
 
-    def __init__(self, loaded: LoadedModel, *, n_batch: int) -> None:
+    def __init__(self, loaded: LoadedModel, *, n_batch: int, may_shift: bool) -> None:
+        """`n_batch` tokens are decoded at once. `may_shift` allows moving tokens where the model's memory can."""
         self._loaded = loaded
         self._lib = loaded.lib
         self._memory = self._lib.llama_get_memory(loaded.context)
-        self._can_shift: bool = self._lib.llama_memory_can_shift(self._memory)
+        self._can_shift: bool = may_shift and self._lib.llama_memory_can_shift(self._memory)
         self._n_batch = n_batch
         self._buffer = (self._lib.llama_token * n_batch)()
         self._one = self._lib.llama_batch_get_one(self._buffer, 1)

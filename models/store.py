@@ -228,4 +228,4 @@ def _write_note(path: Path, file: ModelFile) -> None:
 def _disk_trouble(error: OSError, root: Path) -> str:
     if error.errno == errno.ENOSPC:
         return f"{root}: the disk is full"
-    return f"{error.filename or root}: {error.strerror or error}"
+    return f"{error.filename or root}: {error.strerror or error}; models need a folder that can be written to"

@@ -24,6 +24,7 @@ class Vocabulary:
         self._lib = lib = loaded.lib
         self._bytes: dict[int, bytes] = {}
         self._markup: dict[int, bool] = {}
+        self._ends: dict[int, bool] = {}
         self.n_tokens: int = lib.llama_vocab_n_tokens(self._vocab)
         bos = lib.llama_vocab_bos(self._vocab)
         self.leading_token: int | None = bos if lib.llama_vocab_get_add_bos(self._vocab) and bos >= 0 else None
@@ -58,9 +59,13 @@ class Vocabulary:
         return known
 
     def ends_turn(self, token: int) -> bool:
-        """Whether the model ends its reply with this token (end of turn, of text, of message)."""
-        ends: bool = self._lib.llama_vocab_is_eog(self._vocab, token)
-        return ends
+        """Whether the model ends its reply with this token: an end of turn, of text, of message, or any control token,
+        which is never part of what is said (small models run on into the next turn that way)."""
+        known = self._ends.get(token)
+        if known is None:
+            is_end, is_control = self._lib.llama_vocab_is_eog, self._lib.llama_vocab_is_control
+            known = self._ends[token] = bool(is_end(self._vocab, token) or is_control(self._vocab, token))
+        return known
 
     def is_markup(self, token: int) -> bool:
         """Whether the token is a control token, or an added word that looks like one."""

@@ -140,6 +140,8 @@ class LlamaWorker:
 
     async def _until_done(self, work: Future[Any]) -> None:
         """Wait until the thread is free again, but not for ever. Whether it succeeded is for others to ask."""
+        if work.done():
+            return
         future = asyncio.wrap_future(work)
         done, _ = await asyncio.wait([future], timeout=_STOP_WAIT_S)
         if not done:
@@ -149,5 +151,5 @@ class LlamaWorker:
 
 
 def _close_if_loaded(loading: Future[LlamaEngine]) -> None:
-    if loading.exception() is None:
+    if not loading.cancelled() and loading.exception() is None:
         loading.result().close()

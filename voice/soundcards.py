@@ -75,12 +75,18 @@ def _names(devices: Sequence[AudioDevice]) -> str:
 
 
 def load_portaudio() -> Any:
-    """The `sounddevice` module, PortAudio initialised. AudioDeviceError says how to install what is missing."""
+    """The `sounddevice` module, PortAudio initialised. AudioDeviceError says how to mend it where that fails."""
     try:
         import sounddevice  # initialises PortAudio, and keeps quiet what ALSA prints when it probes every card
     except OSError as error:
         raise AudioDeviceError(
             "the PortAudio library is missing: install it with: sudo apt install libportaudio2"
+        ) from error
+    except Exception as error:
+        if type(error).__name__ != "PortAudioError":  # defined by the very module that failed to be imported
+            raise
+        raise AudioDeviceError(
+            f"PortAudio does not start ({error}): check the sound configuration, ~/.asoundrc and /etc/asound.conf"
         ) from error
     _keep_alsa_quiet()
     return sounddevice

@@ -6,15 +6,11 @@ between them (prompt, player, mouth, memory) is real.
 
 import asyncio
 import re
-import threading
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
-
-import numpy as np
 
 from device.conversation import Conversation
 from device.dialogue import Dialogue, DialogueSettings, Memory
@@ -24,31 +20,26 @@ from firmware_bridge.body import Expression, ExpressionName
 from memory.messages import Turn
 from memory.worker import AsyncMemory
 from models.character import Character
-from models.messages import Finished, Message, Piece, Prefilled, Prompt
+from models.messages import Finished, Piece, Prefilled, Prompt
 from models.prompt import PromptBuilder
 from models.sampling import Sampling
 from models.template import ChatTemplate
 from tests.models.test_prompt import CharacterTokens
 from tests.models.tiny_gguf import CHATML
-from tests.voice.scripted_ears import until
+from tests.voice.scripted_ears import PATIENCE_S, until
+from tests.voice.scripted_mouth import LETTER_SAMPLES, HandSpeaker, ToneVoice
 from voice.messages import (
     Heard,
     ListenerMessage,
     PartialText,
-    Pcm,
-    SpeechChunk,
     SpeechPaused,
     SpeechResumed,
     SpeechStarted,
     TurnEnded,
-    WordMark,
 )
 from voice.mouth import Mouth
 from voice.player import Player
 
-PATIENCE_S = 10.0
-RATE_HZ = 8_000
-LETTER_SAMPLES = 8
 PERSON, NAME = "Ada", "Pip"
 
 Step = str | Finished | asyncio.Event | Exception
@@ -105,73 +96,6 @@ def pieces(text: str) -> list[Piece]:
     """The text as a model writes it: a word and the space before it at a time."""
     words: list[str] = re.findall(r"\s*\S+|\s+$", text)
     return [Piece(text=word, tokens=tuple(map(ord, word))) for word in words]
-
-
-class ToneVoice:
-    """Says each letter as LETTER_SAMPLES samples, in chunks of a word. Clear `going` to hold it back."""
-
-    name = "tone"
-    sample_rate_hz = RATE_HZ
-
-    def __init__(self, failure: Exception | None = None) -> None:
-        self._failure = failure
-        self.going = threading.Event()
-        self.going.set()
-        self.said: list[str] = []
-        self.closed_on: list[str] = []
-        """Names of the threads on which a generator was closed before its end."""
-
-    def synthesize(self, speech: str) -> Generator[SpeechChunk, None, None]:
-        self.said.append(speech)
-        try:
-            done = 0
-            for word in re.finditer(r"\S+\s*", speech):
-                assert self.going.wait(PATIENCE_S), "the test never let go"
-                if self._failure is not None:
-                    raise self._failure
-                mark = WordMark(chars=len(word.group().rstrip()) + done, sample=word.end() * LETTER_SAMPLES)
-                done = word.end()
-                yield SpeechChunk(samples=np.full(len(word.group()) * LETTER_SAMPLES, 1_000, np.int16), marks=(mark,))
-        except GeneratorExit:
-            self.closed_on.append(threading.current_thread().name)
-            raise
-
-
-class HandSpeaker:
-    """A loudspeaker that plays when the test says so, or at once with `by_itself`."""
-
-    rate_hz = RATE_HZ
-
-    def __init__(self, *, by_itself: bool = False, capacity: int = 100_000) -> None:
-        self.by_itself = by_itself
-        self._capacity = capacity
-        self.expecting = False
-        self.n_written = 0
-        self.n_played = 0
-
-    def write(self, samples: Pcm) -> int:
-        n = min(len(samples), self._capacity - (self.n_written - self.n_played))
-        self.n_written += n
-        return n
-
-    def written(self) -> int:
-        return self.n_written
-
-    def heard(self) -> int:
-        if self.by_itself:
-            self.n_played = self.n_written
-        return self.n_played
-
-    def heard_at_s(self, sample: int) -> float | None:
-        return time.monotonic() if sample < self.heard() else None
-
-    def flush(self) -> int:
-        self.n_written = self.heard()
-        return self.n_written
-
-    def play(self, n: int) -> None:
-        """Let up to `n` more samples be heard."""
-        self.n_played = min(self.n_written, self.n_played + n)
 
 
 class ScriptedPerson:
@@ -308,10 +232,6 @@ def said(dialogue: Dialogue) -> list[tuple[str, str]]:
     return [(message.role, message.text) for message in dialogue.history]
 
 
-def texts(messages: Iterable[Message]) -> list[str]:
-    return [message.text for message in messages]
-
-
 @dataclass(kw_only=True)
 class Scene:
     """A conversation under way, and everybody in it."""
@@ -394,3 +314,22 @@ async def scene(
                     ),
                     records=records,
                 )
+
+
+@asynccontextmanager
+async def running(room: Scene, greeting: str = "") -> AsyncIterator[None]:
+    """The conversation, until the block is left; then the person has left too."""
+    task = asyncio.create_task(room.conversation.run(greeting=greeting))
+    try:
+        yield
+        room.person.leaves()
+        await task
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
+
+
+def user_words(prompts: list[str]) -> list[str]:
+    """The newest words of the prompts that ask for a reply."""
+    asking = [prompt for prompt in prompts if prompt.endswith("<|im_start|>assistant\n")]
+    return [prompt.split("<|im_start|>user\n")[-1].partition("<|im_end|>")[0] for prompt in asking]

@@ -15,7 +15,7 @@ from models.errors import ModelError, ModelFileError, PromptTooLongError
 from models.interrupt import StopSignal
 from models.messages import Finished, Piece, Prefilled
 from models.sampling import Sampling
-from tests.models.tiny_gguf import gguf_bytes
+from tests.models.tiny_gguf import gguf_bytes, write_scripted_model
 
 GREEDY = Sampling(temperature=0, repeat_penalty=1)
 
@@ -69,6 +69,13 @@ def test_a_stop_string_across_tokens_ends_the_reply_unsaid(scripted: LlamaEngine
 def test_a_reply_cut_inside_a_character_says_no_half_of_it(scripted: LlamaEngine) -> None:
     scripted.prefill(assistant_header(scripted))
     assert reply(scripted, max_tokens=5) == "Hi there \ufffd[max_tokens]"
+
+
+def test_a_control_token_ends_the_reply(tmp_path: Path) -> None:
+    write_scripted_model(tmp_path / "runs_on.gguf", ("Hi", "<|im_start|>", "user"))
+    with LlamaEngine(tmp_path / "runs_on.gguf", EngineSettings(n_ctx=256, threads=1)) as engine:
+        engine.prefill(assistant_header(engine))
+        assert reply(engine) == "Hi[end_of_turn]"
 
 
 def test_the_same_seed_gives_the_same_reply(wandering: LlamaEngine) -> None:
@@ -229,17 +236,12 @@ def test_loading_prints_nothing(scripted_model: Path, capfd: pytest.CaptureFixtu
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_quantized_cache_and_weights_in_memory_work_too(scripted_model: Path) -> None:
+def test_a_quantized_cache_is_never_shifted_and_weights_need_no_map(scripted_model: Path) -> None:
     with LlamaEngine(scripted_model, EngineSettings(kv_type="q8_0", mmap=False, threads=1)) as engine:
-        head, gone, tail = (
-            plain(engine, "keep this"),
-            plain(engine, "drop"),
-            plain(engine, "and this text stays where it is"),
-        )
+        head, gone, tail = (plain(engine, text) for text in ("keep this", "drop it", "and this text stays where it is"))
         engine.prefill(head + gone + tail)
-        moved = engine.prefill(head + tail + assistant_header(engine))
-        assert moved is not None
-        assert moved.n_shifted > 16
+        prompt = head + tail + assistant_header(engine)
+        assert engine.prefill(prompt) == Prefilled(n_reused=len(head), n_shifted=0, n_prefilled=len(prompt) - len(head))
         assert reply(engine).startswith("Hi there")
 
 

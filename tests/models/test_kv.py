@@ -53,7 +53,7 @@ def recurrent() -> tuple[RecurrentMemory, KvCache]:
     lib = RecurrentMemory()
     llama = SimpleNamespace(take_complaints=lambda: "a reason")
     loaded = cast("LoadedModel", SimpleNamespace(lib=lib, llama=llama, context="context"))
-    return lib, KvCache(loaded, n_batch=4)
+    return lib, KvCache(loaded, n_batch=4, may_shift=True)
 
 
 def test_a_memory_that_only_grows_is_kept_while_the_prompt_grows() -> None:

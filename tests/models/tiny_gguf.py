@@ -66,10 +66,10 @@ def _value(value: Value) -> bytes:
 def write_scripted_model(path: Path, reply: Sequence[str], *, template: str = CHATML) -> None:
     """A model that answers every ChatML prompt with the tokens of `reply`, then ends its turn.
 
-    Every item becomes one token and may occur only once; "<0xF0>" and the like are byte tokens. A model without
-    attention whose next token depends on the last one alone: embeddings are unit vectors, the output matrix the script.
+    Every item becomes one token and may occur only once; "<0xF0>" and "<s>" are the tokens of that name. It has no
+    attention: the embeddings are unit vectors, and the output matrix says which token follows which.
     """
-    words = [word for word in reply if not word.startswith("<0x")]
+    words = [word for word in reply if not word.startswith("<")]
     vocabulary = _Vocabulary(words)
     size = vocabulary.padded_size
     output = np.zeros((size, size), dtype=np.float32)
@@ -87,7 +87,7 @@ def write_wandering_model(path: Path, *, template: str = CHATML) -> None:
     n_vocab = vocabulary.padded_size
     embedding = rng.normal(size=(n_vocab, 64)).astype(np.float32)
     output = rng.normal(size=(n_vocab, 64)).astype(np.float32)
-    output[[vocabulary.ids["<|im_end|>"], vocabulary.ids["</s>"]]] = 0.0
+    output[[kind == CONTROL for kind in vocabulary.kinds]] = 0.0
     tensors = _llama_tensors(64, embedding=embedding, output=output, rng=rng)
     path.write_bytes(gguf_bytes(_llama_metadata(vocabulary, 64, template), tensors))
 

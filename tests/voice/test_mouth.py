@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.device.fakes import LETTER_SAMPLES, HandSpeaker, ToneVoice
 from tests.voice.scripted_ears import until
+from tests.voice.scripted_mouth import LETTER_SAMPLES, HandSpeaker, ToneVoice
 from voice.clauses import ClauseSplitter
 from voice.messages import Clause, Gesture, GestureDue, MouthEvent, SpeechHeard, SpeechPart, SpeechQueued
 from voice.mouth import Mouth
 from voice.player import Player
 
-REPLY = "Hello there, little one. *waves* I like the garden. *nods slowly*"
+REPLY = "Hello my little one. *waves* I like the garden. *nods slowly*"
 
 
 def parts_of(text: str) -> list[SpeechPart]:
@@ -63,8 +63,8 @@ async def open_mouth(
 def test_a_reply_is_queued_heard_and_over_when_the_last_sample_was_heard() -> None:
     async def main() -> None:
         async with open_mouth() as spoken:
-            task = asyncio.create_task(spoken.speak("Hello there, little one."))
-            await spoken.synthesized(len("Hello there, little one."))
+            task = asyncio.create_task(spoken.speak("Hello my little one."))
+            await spoken.synthesized(len("Hello my little one."))
             assert spoken.kinds() == [SpeechQueued]
             assert spoken.mouth.speaking
             spoken.speaker.play(1)
@@ -72,7 +72,7 @@ def test_a_reply_is_queued_heard_and_over_when_the_last_sample_was_heard() -> No
             assert not task.done()
             spoken.speaker.play(1_000_000)
             await task
-            assert spoken.mouth.heard_end() == len("Hello there, little one.")
+            assert spoken.mouth.heard_end() == len("Hello my little one.")
             assert not spoken.mouth.speaking
 
     asyncio.run(main())
@@ -100,11 +100,11 @@ def test_a_gesture_is_due_when_the_words_before_it_have_been_heard() -> None:
     async def main() -> None:
         async with open_mouth() as spoken:
             task = asyncio.create_task(spoken.speak(REPLY))
-            await spoken.synthesized(len("Hello there, little one.I like the garden."))
-            spoken.speaker.play(12 * LETTER_SAMPLES)
+            await spoken.synthesized(len("Hello my little one.I like the garden."))
+            spoken.speaker.play(10 * LETTER_SAMPLES)
             await until(lambda: spoken.mouth.heard_end() >= len("Hello"))
             assert spoken.gestures() == []
-            spoken.speaker.play(12 * LETTER_SAMPLES)
+            spoken.speaker.play(10 * LETTER_SAMPLES)
             await until(lambda: spoken.gestures() == ["waves"])
             assert not task.done()
             spoken.speaker.play(1_000_000)
@@ -116,9 +116,8 @@ def test_a_gesture_is_due_when_the_words_before_it_have_been_heard() -> None:
 
 def test_a_gesture_before_the_first_word_is_due_at_once() -> None:
     async def main() -> None:
-        async with open_mouth() as spoken:
-            spoken.voice.going.clear()
-            task = asyncio.create_task(spoken.speak("*smiles* Hello there, little one."))
+        async with open_mouth(ToneVoice(hold_at="Hello")) as spoken:
+            task = asyncio.create_task(spoken.speak("*smiles* Hello my little one."))
             await until(lambda: spoken.gestures() == ["smiles"])
             spoken.voice.going.set()
             spoken.speaker.by_itself = True
@@ -132,14 +131,14 @@ def test_stop_in_the_middle_tells_what_was_heard_and_nothing_sounds_after_it() -
     async def main() -> None:
         async with open_mouth() as spoken:
             task = asyncio.create_task(spoken.speak(REPLY))
-            await spoken.synthesized(20)
-            spoken.speaker.play(len("Hello there,") * LETTER_SAMPLES)
+            await spoken.synthesized(len("Hello my little one."))
+            spoken.speaker.play(len("Hello my") * LETTER_SAMPLES)
 
-            assert REPLY[: spoken.mouth.stop()].strip() == "Hello there,"
+            assert REPLY[: spoken.mouth.stop()].strip() == "Hello my"
             assert not spoken.mouth.speaking
             written = spoken.speaker.n_written
             await task
-            assert spoken.speaker.n_written == written == len("Hello there,") * LETTER_SAMPLES
+            assert spoken.speaker.n_written == written == len("Hello my") * LETTER_SAMPLES
             assert spoken.gestures() == []
             assert not spoken.mouth.speaking
 
@@ -165,7 +164,7 @@ def test_parts_that_come_after_a_stop_are_neither_said_nor_made() -> None:
 def test_after_a_stop_the_next_reply_counts_from_zero() -> None:
     async def main() -> None:
         async with open_mouth(by_itself=True) as spoken:
-            await spoken.speak("Hello there, little one.")
+            await spoken.speak("Hello my little one.")
             spoken.mouth.stop()
             await spoken.speak("I like the garden.")
             assert spoken.mouth.heard_end() == len("I like the garden.")
@@ -175,10 +174,9 @@ def test_after_a_stop_the_next_reply_counts_from_zero() -> None:
 
 def test_cancelled_while_the_synthesizer_works_its_generator_is_closed_on_its_thread() -> None:
     async def main() -> ToneVoice:
-        async with open_mouth() as spoken:
+        async with open_mouth(ToneVoice(hold_at="little")) as spoken:
             task = asyncio.create_task(spoken.speak(REPLY))
-            await spoken.synthesized(len("Hello "))
-            spoken.voice.going.clear()
+            await until(spoken.voice.holding.is_set)
             await _cancelled(task)
             spoken.voice.going.set()
             return spoken.voice
@@ -199,10 +197,11 @@ def test_cancelled_while_the_speaker_is_full_the_generator_is_closed_on_its_thre
 
 def test_stopped_while_the_synthesizer_works_its_generator_is_closed_on_its_thread() -> None:
     async def main() -> ToneVoice:
-        async with open_mouth() as spoken:
+        async with open_mouth(ToneVoice(hold_at="little")) as spoken:
             task = asyncio.create_task(spoken.speak(REPLY))
-            await spoken.synthesized(len("Hello "))
+            await until(spoken.voice.holding.is_set)
             spoken.mouth.stop()
+            spoken.voice.going.set()
             await task
             return spoken.voice
 
@@ -224,7 +223,7 @@ def test_an_error_of_the_synthesizer_is_raised() -> None:
     class VoiceIsGoneError(Exception): ...
 
     async def main() -> None:
-        async with open_mouth(ToneVoice(VoiceIsGoneError("gone"))) as spoken:
+        async with open_mouth(ToneVoice(failure=VoiceIsGoneError("gone"))) as spoken:
             with pytest.raises(ExceptionGroup) as caught:
                 await spoken.speak(REPLY)
             assert caught.group_contains(VoiceIsGoneError)
@@ -236,7 +235,7 @@ def test_an_error_of_the_synthesizer_is_raised() -> None:
 def test_leaving_ends_the_thread() -> None:
     async def main() -> None:
         async with open_mouth(by_itself=True) as spoken:
-            await spoken.speak("Hello there, little one.")
+            await spoken.speak("Hello my little one.")
 
     asyncio.run(main())
     assert not any(thread.name.startswith("synthesis") for thread in threading.enumerate())
