@@ -4,10 +4,12 @@ Exit status: 0 good, 1 it failed or was stopped, 2 wrong usage. Everything that 
 the command that needs it, so that `familiar --help` answers at once.
 """
 
+import errno
 import json
 import os
 import sys
 from dataclasses import asdict
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -43,14 +45,17 @@ _TYPER_INTERRUPTED = 130
 
 
 def main() -> None:
-    """The entry point of the program."""
+    """Run the command line; whatever ends it becomes an exit status and at most one line."""
     try:
+        _prepare_streams()
         app(prog_name="familiar")
     except (FamiliarError, VoiceError, ModelError, MemoryStoreError, BridgeError) as error:
         sys.stderr.write(f"familiar: {error}\n")
         sys.exit(1)
     except OSError as error:
-        sys.stderr.write(f"familiar: {error.filename or 'system'}: {error.strerror or error}\n")
+        # Files that were opened by name have errors of their own: what fills up unnamed is what the answer goes to.
+        where = error.filename or ("standard output" if error.errno == errno.ENOSPC else "system")
+        sys.stderr.write(f"familiar: {where}: {error.strerror or error}\n")
         sys.exit(1)
     except SystemExit as leaving:
         if leaving.code != _TYPER_INTERRUPTED:
@@ -58,6 +63,16 @@ def main() -> None:
         _say_stopped()
     except KeyboardInterrupt:
         _say_stopped()
+
+
+def _prepare_streams() -> None:
+    """Make the standard streams usable: all three there, and no letter worth the end of a command."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by whoever started us: a file opened later must not take its place
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _say_stopped() -> NoReturn:

@@ -6,7 +6,5 @@ from typing import Annotated
 import typer
 
 # Paths are checked where they are opened, which knows more to say; hence `readable=False` here and in the commands.
-Config = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", readable=False, help="Settings file to use.")
-]
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", readable=False, help="Settings file to use.")]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]

@@ -56,7 +56,11 @@ def talk(
 
 def _require_distinct(files: Mapping[str, Path | None]) -> None:
     """What is written must not replace what is read, nor be written twice."""
-    given = [(option, os.path.realpath(path)) for option, path in files.items() if path is not None and not path.is_char_device()]
+    given = [
+        (option, os.path.realpath(path))
+        for option, path in files.items()
+        if path is not None and not path.is_char_device()
+    ]
     for (one, path), (other, same) in itertools.combinations(given, 2):
         if path == same:
             raise typer.BadParameter(f"{one} and {other} name the same file, {path}")

@@ -100,11 +100,21 @@ def prompt_builder(engine: LlamaWorker | LlamaEngine, character: Character, sett
         )
     return PromptBuilder(
         engine.vocabulary,
-        engine.chat_template(),
+        engine.chat_template(_template_source(settings)),
         character,
         n_ctx=engine.n_ctx,
         reply_reserve=n_reply,
     )
+
+
+def _template_source(settings: Settings) -> str | None:
+    path = settings.think.chat_template
+    if path is None:
+        return None
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"think.chat_template = {path} cannot be read: {error}") from error
 
 
 def engine_settings(settings: Settings) -> EngineSettings:

@@ -17,6 +17,9 @@ from models.messages import Finished, Message, Piece, Prefilled, Prompt
 from models.prompt import PromptBuilder, Tokenizer, cut_reply
 from models.sampling import Sampling
 
+END_OF_SPEECH = ("\n",)
+"""What is said aloud is one paragraph; a small model that begins another has lost the thread."""
+
 RECALL_LETTERS = 200
 """The most of recalled words in one prompt, about fifty tokens: they are prefilled anew in every turn that has them."""
 
@@ -137,7 +140,9 @@ class Dialogue:
     async def reply(self, prepared: Prepared) -> AsyncGenerator[Piece | Finished, None]:
         """The character's answer, piece by piece, ending with Finished. Read it under `contextlib.aclosing`."""
         settings = self._settings
-        stream = self._brain.stream(prepared.prompt, settings.sampling, max_tokens=settings.max_reply_tokens)
+        stream = self._brain.stream(
+            prepared.prompt, settings.sampling, max_tokens=settings.max_reply_tokens, stop=END_OF_SPEECH
+        )
         async with aclosing(stream):
             async for item in stream:
                 if not isinstance(item, Prefilled):

@@ -76,6 +76,9 @@ class ThinkSettings:
     """The language model."""
 
     model: str = setting("a name of the catalogue or a .gguf file; empty: the largest one pulled", default="")
+    chat_template: Path | None = setting(
+        "file with a chat template (Jinja) in place of the model's own; empty: the model's own", default=None
+    )
     context_tokens: int = setting("context window", default=2048, low=512, high=131_072)
     threads: int = setting(
         "threads of the engine; 0: all physical cores but one, at most 4", default=0, low=0, high=256
@@ -83,12 +86,12 @@ class ThinkSettings:
     gpu_layers: int = setting(
         "layers on the GPU, where llama.cpp was built for one; -1: all of them", default=-1, low=-1, high=1000
     )
-    temperature: float = setting("randomness; 0: always the likeliest word", default=0.7, low=0.0, high=2.0)
+    temperature: float = setting("randomness; 0: always the likeliest word", default=0.4, low=0.0, high=2.0)
     min_p: float = setting(
         "words less likely than this share of the likeliest are left out", default=0.05, low=0.0, high=1.0
     )
     repeat_penalty: float = setting("how strongly repetition is avoided; 1: not at all", default=1.1, low=1.0, high=2.0)
-    max_reply_tokens: int = setting("longest reply", default=96, low=8, high=4096)
+    max_reply_tokens: int = setting("longest reply", default=80, low=8, high=4096)
     seed: int = setting("seed of the randomness; -1: another one each time", default=-1, low=-1, high=2**32 - 2)
 
 

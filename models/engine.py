@@ -71,8 +71,10 @@ class LlamaEngine:
         if len(tokens) > self.n_ctx:
             raise PromptTooLongError(
                 f"the prompt has {len(tokens)} tokens, the context holds {self.n_ctx}; "
-                "shorten the persona or raise n_ctx"
+                "shorten the persona or give it a larger context"
             )
+        if self._has_logits and tuple(tokens) == self._kv.tokens:
+            return Prefilled(n_reused=len(tokens), n_shifted=0, n_prefilled=0)  # prepared, and nothing came between
         self._has_logits = False
         self._kv.watch(stop_signal or StopSignal())
         n_reused, n_shifted = self._kv.keep_only(tokens)

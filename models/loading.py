@@ -23,7 +23,7 @@ _NATIVE_KV_TYPES = {"f16": 1, "q8_0": 8}  # ggml_type
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
-    """How to run a model. `threads` 0 means all physical cores but one, at most 4.
+    """How to run a model. `threads` 0 means all physical cores but one, at most 4; never more run than processors.
 
     `n_ctx` tokens of context are allocated (cut to what the model was trained with). `n_batch` tokens are computed at
     once: 64 prefills within 2% of the best speed (SmolLM2-135M, one thread: 167 tokens/s; 16: 159, 128: 170, 512: 162)

@@ -5,7 +5,9 @@ collected here and the last warnings and errors become the reason of the excepti
 with them are left to `models.engine` and its parts.
 """
 
+import ctypes
 import logging
+import os
 from collections import deque
 from functools import cache
 from typing import Any
@@ -16,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 _INFO, _WARN, _ERROR = 2, 3, 4  # enum ggml_log_level
 
+_AbortCallback = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
+
 
 class LlamaCpp:
     """The low-level bindings, and what llama.cpp last complained of."""
@@ -25,6 +29,8 @@ class LlamaCpp:
         self._complaints: deque[str] = deque(maxlen=4)  # the oldest leave: the last lines name the cause
         self._callback = bindings.llama_log_callback(self._log)  # llama.cpp keeps the pointer: it must live as long
         bindings.llama_log_set(self._callback, None)
+        self._on_abort = _AbortCallback(_leave)
+        bindings._lib.ggml_set_abort_callback(self._on_abort)
         bindings.llama_backend_init()
 
     def take_complaints(self) -> str:
@@ -41,6 +47,15 @@ class LlamaCpp:
         logger.debug("llama.cpp: %s", line)
         if level in (_WARN, _ERROR) and line:
             self._complaints.append(line)
+
+
+def _leave(reason: bytes) -> None:
+    """Called when llama.cpp finds itself in a state it does not know and is about to abort the process, which a model
+    file with absurd numbers in it can bring about. It cannot be kept from that: say so in a line, in place of a stack
+    trace by a debugger and a core dump."""
+    where, _, what = reason.decode("utf-8", "replace").partition("\n")[0].partition(": ")  # file and line of its source
+    os.write(2, f"llama.cpp had to give up: {what or where}; try another model file, or pull this one again\n".encode())
+    os._exit(1)
 
 
 @cache

@@ -86,7 +86,7 @@ class PromptBuilder:
         if len(tokens) > self._budget:
             raise PromptTooLongError(
                 f"the character and the newest words have {len(tokens)} tokens, but only {self._budget} fit; "
-                "shorten the persona or raise n_ctx"
+                "shorten the persona or give it a larger context"
             )
         return Prompt(tokens=tuple(tokens), n_messages_dropped=n_dropped)
 

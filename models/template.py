@@ -38,7 +38,7 @@ class ChatTemplate:
         if not source:
             raise TemplateError(
                 f"{model_name} has no chat template: use a model that was made for chat, or take the template from its "
-                "model card and give it in the settings (chat_template)"
+                "model card and name it in the settings (think.chat_template)"
             )
         from models.sandbox import BoundedEnvironment
 

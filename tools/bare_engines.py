@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from device.dialogue import END_OF_SPEECH
 from models.engine import LlamaEngine
 from models.messages import Finished, Message
 from models.prompt import PromptBuilder
@@ -92,7 +93,7 @@ class BareEngines:
 
     def _first_clause(self) -> Clause | None:
         splitter = ClauseSplitter()
-        for piece in self._engine.generate(self._sampling, max_tokens=self._max_tokens):
+        for piece in self._engine.generate(self._sampling, max_tokens=self._max_tokens, stop=END_OF_SPEECH):
             parts: Sequence[SpeechPart] = (
                 splitter.finish() if isinstance(piece, Finished) else splitter.push(piece.text)
             )

@@ -54,6 +54,9 @@ class ScriptedBrain:
         self.prefills: list[str] = []
         self.prompts: list[str] = []
         self.n_aborted = 0
+        """Replies broken off."""
+        self.n_dropped = 0
+        """Prefills cancelled while held back."""
         self.prefilling = asyncio.Event()
         """Clear it to hold back every prefill."""
         self.prefilling.set()
@@ -62,7 +65,11 @@ class ScriptedBrain:
 
     async def prefill(self, prompt: Prompt) -> Prefilled | None:
         self.prefills.append(CharacterTokens().text(prompt.tokens))
-        await self.prefilling.wait()
+        try:
+            await self.prefilling.wait()
+        except asyncio.CancelledError:
+            self.n_dropped += 1
+            raise
         if self.failure is not None:
             raise self.failure
         return Prefilled(n_reused=len(prompt.tokens) - 1, n_shifted=0, n_prefilled=1)

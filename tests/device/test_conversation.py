@@ -235,6 +235,7 @@ def test_what_was_prepared_is_dropped_when_the_person_goes_on(tmp_path: Path) ->
             room.person.pauses("How are you")
             await until(lambda: user_words(room.brain.prefills) == ["How are you"])
             room.person.resumes()
+            await until(lambda: room.brain.n_dropped == 1)
             room.person.pauses("How are you today?")
             await until(lambda: len(room.brain.prefills) == 2)
             room.brain.prefilling.set()

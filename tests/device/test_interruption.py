@@ -7,8 +7,8 @@ import pytest
 
 from device.display import CharacterSays, PersonSays, StateChanged
 from device.errors import first_error
+from memory.messages import Turn
 from tests.device.fakes import Scene, running, said, scene, user_words
-from tests.voice.scripted_ears import until
 from tests.voice.scripted_mouth import ToneVoice
 
 REPLY = "Hello my little one. I like the garden. Do you like it too?"
@@ -175,16 +175,28 @@ def test_when_recognition_is_behind_the_person_is_not_spoken_over(tmp_path: Path
     asyncio.run(main())
 
 
-def test_speech_after_the_last_word_was_heard_is_no_interruption(tmp_path: Path) -> None:
+def test_speech_after_the_last_word_was_heard_is_no_interruption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def main() -> None:
         async with scene(tmp_path, "Good.", "Fine.", by_itself=True) as room, running(room):
+            committing, going, commit_turn = asyncio.Event(), asyncio.Event(), room.memory.commit_turn
+
+            async def slow_disk(turn: Turn) -> Turn:
+                committing.set()
+                await going.wait()
+                return await commit_turn(turn)
+
+            monkeypatch.setattr(room.memory, "commit_turn", slow_disk)
             room.person.says("Hello?")
-            await until(
-                lambda: any(update == CharacterSays(text="Good.", final=True) for update in room.display.updates)
-            )
-            room.person.says("And?")
+            await committing.wait()
+            room.person.begins()
+            await room.until("speech_started", turn=2)
+            going.set()
+            room.person.ends("And?")
             await room.until("reply_done", turn=2)
             assert "barge_in" not in room.events(2)
+            assert "playback_stopped" not in room.events(1)
             assert await room.remembered() == [("Hello?", "Good.", False), ("And?", "Fine.", False)]
 
     asyncio.run(main())

