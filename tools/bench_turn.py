@@ -8,9 +8,9 @@ Memory of the run lies in a temporary folder; models come from the model store.
 import asyncio
 import json
 import os
+import statistics
 import subprocess
 import sys
-import statistics
 import tempfile
 import textwrap
 import time
