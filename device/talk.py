@@ -10,7 +10,6 @@ import signal
 import sys
 from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass
-from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,11 +42,6 @@ def talk(request: TalkRequest, settings: Settings, environ: Mapping[str, str]) -
     """
     character = chosen_character(settings)
     where = places(environ)
-    for stream in (sys.stdin, sys.stdout):
-        if stream is None:
-            raise FamiliarError("standard input or output is closed; give it /dev/null if it is not wanted")
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # no letter is worth the end of a conversation
     try:
         with _sigterm_as_ctrl_c():
             if request.text:
@@ -104,8 +98,7 @@ def _in_writing(request: TalkRequest, character: Character, settings: Settings, 
         opening = open_dialogue(character, settings, where)
         opened = runner.run(opening.__aenter__())
         try:
-            for notice in opened.notices:
-                sys.stderr.write(f"{notice}\n")
+            # Its notices need no telling here: they are logged, and the log goes to standard error.
             conversation = TextConversation(
                 dialogue=opened.dialogue, character=character.name, trace=trace, as_json=request.as_json
             )

@@ -117,7 +117,7 @@ class PromptBuilder:
         """Where in this history the turns begin that have not left. What has left stays away, or everything after it
         would have to be computed anew; the caller may cut the history at its front."""
         for n_dropped in range(min(self._n_dropped, len(history)), 0, -1):
-            if history[n_dropped - 1] == self._last_dropped:
+            if history[n_dropped - 1] is self._last_dropped:
                 return n_dropped
         return 0
 

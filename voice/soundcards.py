@@ -6,12 +6,15 @@ number: numbers change with every cable that is plugged in.
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from voice.errors import AudioDeviceError
+
+_ALSA_CONFIGURATION = "/usr/share/alsa/alsa.conf"
 
 Side = Literal["microphone", "speaker"]
 
@@ -76,6 +79,7 @@ def _names(devices: Sequence[AudioDevice]) -> str:
 
 def load_portaudio() -> Any:
     """The `sounddevice` module, PortAudio initialised. AudioDeviceError says how to mend it where that fails."""
+    _require_alsa_configuration()
     try:
         import sounddevice  # initialises PortAudio, and keeps quiet what ALSA prints when it probes every card
     except OSError as error:
@@ -90,6 +94,23 @@ def load_portaudio() -> Any:
         ) from error
     _keep_alsa_quiet()
     return sounddevice
+
+
+def _require_alsa_configuration() -> None:
+    """PortAudio aborts the process where ALSA finds no configuration, so that is looked for first."""
+    if not sys.platform.startswith("linux"):
+        return
+    paths = os.environ.get("ALSA_CONFIG_PATH", _ALSA_CONFIGURATION).split(":")
+    if not any(_is_filled(Path(path)) for path in paths):
+        where = " or ".join(paths)
+        raise AudioDeviceError(f"ALSA has no configuration at {where}: sudo apt install --reinstall libasound2-data")
+
+
+def _is_filled(path: Path) -> bool:
+    try:
+        return path.is_file() and path.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def _keep_alsa_quiet() -> None:

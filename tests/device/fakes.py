@@ -1,4 +1,4 @@
-"""A person, a brain, a voice and a loudspeaker that do what a test of the conversation scripts.
+"""A person, a brain and a whole scene around a conversation, doing what a test scripts.
 
 Nothing here waits for real time: the test says when a word comes, when it sounds and when somebody speaks. What stands
 between them (prompt, player, mouth, memory) is real.

@@ -71,6 +71,7 @@ def talk(environ: Mapping[str, str], folder: Path, *arguments: str | Path, lines
         input=lines,
         capture_output=True,
         text=True,
+        errors="surrogateescape",
         timeout=LIMIT_S,
         check=False,
     )
@@ -117,12 +118,31 @@ def test_a_conversation_in_writing_goes_on_where_it_was(environ: dict[str, str],
     assert all(answer.startswith("Pip: ") and len(answer) > 6 for answer in answers)
 
     trace = tmp_path / "t.jsonl"
-    talk(environ, tmp_path, "--text", "--json", "--trace", trace, lines="And you?\n")
+    talk(environ, tmp_path, "--text", "--json", "--trace", trace, lines="And you \udcff?\n")  # a byte of no UTF-8
     turns = remembered(environ)
-    assert [user_text for user_text, _, _ in turns] == ["Hello, my name is Ada.", "Do you like cake?", "And you?"]
+    assert [user_text for user_text, _, _ in turns] == [
+        "Hello, my name is Ada.",
+        "Do you like cake?",
+        "And you \ufffd?",
+    ]
     assert [f"Pip: {reply}" for _, reply, _ in turns[:2]] == [answer.strip() for answer in answers]
     ready = next(record for record in events(trace) if record["event"] == "prompt_ready")
     assert ready["n_reused"] > 2 * ready["n_prefilled"], "what was said before was prefilled at the start"
+
+
+def test_replies_that_leave_no_room_for_a_prompt_are_told_in_one_line(environ: dict[str, str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        command("--text"),
+        env=environ | {"FAMILIAR_THINK__MAX_REPLY_TOKENS": "4096"},
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("familiar: think.max_reply_tokens = 4096 leaves no room")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_recording_is_answered_on_its_own_timeline(environ: dict[str, str], tmp_path: Path) -> None:
