@@ -17,7 +17,7 @@ import typer
 
 from device import cli_talk
 from device.cli_options import Config, Json
-from device.errors import FamiliarError
+from device.errors import FamiliarError, first_error
 from firmware_bridge.errors import BridgeError
 from memory.errors import MemoryStoreError
 from models.errors import ModelError
@@ -48,7 +48,10 @@ def main() -> None:
     """Run the command line; whatever ends it becomes an exit status and at most one line."""
     try:
         _prepare_streams()
-        app(prog_name="familiar")
+        try:
+            app(prog_name="familiar")
+        except BaseExceptionGroup as group:  # of tasks that ran side by side: the first one made the others stop
+            raise first_error(group) from group
     except (FamiliarError, VoiceError, ModelError, MemoryStoreError, BridgeError) as error:
         sys.stderr.write(f"familiar: {error}\n")
         sys.exit(1)
@@ -69,7 +72,7 @@ def _prepare_streams() -> None:
     """Make the standard streams usable: all three there, and no letter worth the end of a command."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed by whoever started us: a file opened later must not take its place
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  for as long as the process
     for stream in (sys.stdin, sys.stdout):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")

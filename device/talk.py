@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from device.companion import Places, chosen_character, places
-from device.errors import FamiliarError, first_error
+from device.errors import FamiliarError
 from device.settings import AudioSettings, Settings
 from device.trace import Listener, Trace
 from models.character import Character
@@ -38,20 +38,17 @@ class TalkRequest:
 def talk(request: TalkRequest, settings: Settings, environ: Mapping[str, str]) -> None:
     """Talk until the person leaves, the recording ends, or Ctrl-C.
 
-    Raises the errors of all packages, and KeyboardInterrupt once everything said is recorded.
+    Raises the errors of all packages, single or in groups, and KeyboardInterrupt once everything said is recorded.
     """
     character = chosen_character(settings)
     where = places(environ)
-    try:
-        with _sigterm_as_ctrl_c():
-            if request.text:
-                _in_writing(request, character, settings, where)
-            elif request.recording is not None:
-                _run(_from_recording(request, character, settings, where))
-            else:
-                _with_what_there_is(request, character, settings, where)
-    except BaseExceptionGroup as group:
-        raise first_error(group) from group
+    with _sigterm_as_ctrl_c():
+        if request.text:
+            _in_writing(request, character, settings, where)
+        elif request.recording is not None:
+            _run(_from_recording(request, character, settings, where))
+        else:
+            _with_what_there_is(request, character, settings, where)
 
 
 def _with_what_there_is(request: TalkRequest, character: Character, settings: Settings, where: Places) -> None:

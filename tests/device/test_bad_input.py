@@ -111,6 +111,18 @@ def test_a_variable_with_a_mistake_is_named(environ: dict[str, str], variable: s
 
 
 @pytest.mark.parametrize(
+    "arguments", [["talk", "--text"], ["talk", "--in", QUESTION], ["bench", "turn", "--turns", "2"]], ids=lambda a: a[0]
+)
+def test_without_a_model_one_is_recommended(environ: dict[str, str], arguments: list[str | Path]) -> None:
+    done = familiar(environ, *arguments)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(
+        "familiar: no language model is here: `familiar models pull starter`"
+    )
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
         ("a.toml", b"name = \n", "line 1"),
