@@ -79,6 +79,7 @@ async def open_dialogue(character: Character, settings: Settings, where: Places)
                 person=settings.person.name or UNNAMED_PERSON,
                 character=character.name,
                 max_reply_tokens=settings.think.max_reply_tokens,
+                max_sentences=settings.think.max_sentences,
                 sampling=sampling(settings),
                 restore_turns=RESTORED_TURNS,
                 recall_items=settings.memory.recall_items,

@@ -16,6 +16,9 @@ from memory.messages import Recalled, Turn
 from models.messages import Finished, Message, Piece, Prefilled, Prompt
 from models.prompt import PromptBuilder, Tokenizer, cut_reply
 from models.sampling import Sampling
+from voice.borders import ends_sentence
+from voice.clauses import ClauseSplitter
+from voice.messages import Clause
 
 END_OF_SPEECH = ("\n",)
 """What is said aloud is one paragraph; a small model that begins another has lost the thread."""
@@ -71,6 +74,7 @@ class DialogueSettings:
     person: str
     character: str
     max_reply_tokens: int
+    max_sentences: int
     sampling: Sampling
     restore_turns: int
     recall_items: int
@@ -143,10 +147,20 @@ class Dialogue:
         stream = self._brain.stream(
             prepared.prompt, settings.sampling, max_tokens=settings.max_reply_tokens, stop=END_OF_SPEECH
         )
+        splitter, n_sentences = ClauseSplitter(), 0
         async with aclosing(stream):
             async for item in stream:
-                if not isinstance(item, Prefilled):
-                    yield item
+                if isinstance(item, Prefilled):
+                    continue
+                if isinstance(item, Piece):
+                    n_sentences += sum(
+                        isinstance(part, Clause) and ends_sentence(part.speech) for part in splitter.push(item.text)
+                    )
+                    if n_sentences >= settings.max_sentences:
+                        # This piece begins one sentence too many: only by it did the splitter see that the last ended.
+                        yield Finished(reason="end_of_turn")
+                        return
+                yield item
 
     async def record(self, user_text: str, pieces: Sequence[Piece], heard_end: int, *, interrupted: bool) -> str:
         """Make a turn history: the person's words and the reply as far as it was heard. Returns the latter.

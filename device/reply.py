@@ -134,7 +134,7 @@ class Reply:
         for part in ready:
             if isinstance(part, Clause) and not self._clause_seen:
                 self._clause_seen = True
-                self._event("first_clause")
+                self._event("first_clause", n_tokens=sum(len(piece.tokens) for piece in self._pieces))
             self._handed_over_end = part.end if isinstance(part, Clause) else part.at
             await parts.put(part)
 

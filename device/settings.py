@@ -91,6 +91,7 @@ class ThinkSettings:
         "words less likely than this share of the likeliest are left out", default=0.05, low=0.0, high=1.0
     )
     repeat_penalty: float = setting("how strongly repetition is avoided; 1: not at all", default=1.1, low=1.0, high=2.0)
+    max_sentences: int = setting("sentences after which a reply ends", default=3, low=1, high=1000)
     max_reply_tokens: int = setting("longest reply", default=80, low=8, high=4096)
     seed: int = setting("seed of the randomness; -1: another one each time", default=-1, low=-1, high=2**32 - 2)
 

@@ -8,23 +8,23 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from device.dialogue import END_OF_SPEECH
 from models.engine import LlamaEngine
-from models.messages import Finished, Message
+from models.messages import Message
 from models.prompt import PromptBuilder
-from models.sampling import Sampling
 from voice.clauses import ClauseSplitter
-from voice.messages import Clause, Pcm, SpeechPart
+from voice.messages import Clause, Pcm
 from voice.seams import Synthesizer, Transcriber
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaidTurn:
-    """A turn of the conversation: the person's sound, what was recognised, and what was answered."""
+    """A turn of the conversation: the person's sound, what was recognised, what was answered, and how many
+    tokens that took until its first clause was there."""
 
     sound: Pcm
     text: str
     reply: str
+    n_first_clause: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,15 +51,11 @@ class BareEngines:
         transcriber: Transcriber,
         engine: LlamaEngine,
         prompts: PromptBuilder,
-        sampling: Sampling,
-        max_tokens: int,
         synthesizer: Synthesizer,
     ) -> None:
         self._transcriber = transcriber
         self._engine = engine
         self._prompts = prompts
-        self._sampling = sampling
-        self._max_tokens = max_tokens
         self._synthesizer = synthesizer
 
     def replay(self, turns: Sequence[SaidTurn]) -> list[BareTurn]:
@@ -78,10 +74,12 @@ class BareEngines:
         self._transcriber.feed(turn.sound)
         self._transcriber.result()
         recognised_s = time.monotonic()
-        self._engine.prefill(self._prompts.build(history, turn.text).tokens)
+        prompt = self._prompts.build(history, turn.text).tokens
+        self._engine.prefill(prompt)
         prefilled_s = time.monotonic()
-        clause = self._first_clause()
+        self._decode(prompt, turn)
         thought_s = time.monotonic()
+        clause = _first_clause(turn.reply)
         if clause is not None:
             next(self._synthesizer.synthesize(clause.speech), None)
         return BareTurn(
@@ -91,13 +89,17 @@ class BareEngines:
             synthesis_s=time.monotonic() - thought_s,
         )
 
-    def _first_clause(self) -> Clause | None:
-        splitter = ClauseSplitter()
-        for piece in self._engine.generate(self._sampling, max_tokens=self._max_tokens, stop=END_OF_SPEECH):
-            parts: Sequence[SpeechPart] = (
-                splitter.finish() if isinstance(piece, Finished) else splitter.push(piece.text)
-            )
-            clause = next((part for part in parts if isinstance(part, Clause)), None)
-            if clause is not None:
-                return clause
-        return None
+    def _decode(self, prompt: tuple[int, ...], turn: SaidTurn) -> None:
+        """Decode the very tokens that the first clause took, one by one. The first needs none: its logits are there.
+
+        Sampling is left out, so that both runs have the same tokens; it takes a tenth of a millisecond each.
+        """
+        reply = self._engine.vocabulary.tokenize(turn.reply, parse_special=False)[: turn.n_first_clause - 1]
+        for end in range(1, len(reply) + 1):
+            self._engine.prefill(prompt + reply[:end])
+
+
+def _first_clause(reply: str) -> Clause | None:
+    splitter = ClauseSplitter()
+    parts = [*splitter.push(reply), *splitter.finish()]
+    return next((part for part in parts if isinstance(part, Clause)), None)

@@ -21,7 +21,7 @@ from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
-from device.companion import Places, chosen_character, engine_settings, open_dialogue, places, prompt_builder, sampling
+from device.companion import Places, chosen_character, engine_settings, open_dialogue, places, prompt_builder
 from device.engines import choose_model, choose_synthesizer, choose_transcriber
 from device.settings import Settings
 from models.character import Character
@@ -222,15 +222,16 @@ def _median(values: Sequence[float]) -> float:
 def _bare(
     character: Character, settings: Settings, where: Places, turns: Sequence[Turn], sounds: Sequence[Pcm]
 ) -> list[BareTurn]:
-    said = [SaidTurn(sound=sound, text=turn.text, reply=turn.reply) for turn, sound in zip(turns, sounds, strict=True)]
+    said = [
+        SaidTurn(sound=sound, text=turn.text, reply=turn.reply, n_first_clause=turn.n_first_clause)
+        for turn, sound in zip(turns, sounds, strict=True)
+    ]
     path = choose_model(settings, where.store).path
     with LlamaEngine(path, engine_settings(settings)) as engine:
         return BareEngines(
             transcriber=choose_transcriber(settings, where.store).make(),
             engine=engine,
             prompts=prompt_builder(engine, character, settings),
-            sampling=sampling(settings),
-            max_tokens=settings.think.max_reply_tokens,
             synthesizer=choose_synthesizer(settings, where.store).make(),
         ).replay(said)
 

@@ -47,6 +47,8 @@ class Turn:
     prefill_s: float
     n_reused: int
     n_prefilled: int
+    n_first_clause: int
+    """Tokens that the model had made when the first clause was there."""
 
     @property
     def endpoint_s(self) -> float:
@@ -173,6 +175,7 @@ async def _ask(question: Pcm, person: ScriptedMicrophone, records: Records) -> T
         prefill_s=_number(ready, "prefill_s"),
         n_reused=int(_number(ready, "n_reused")),
         n_prefilled=int(_number(ready, "n_prefilled")),
+        n_first_clause=int(_number(of_turn["first_clause"], "n_tokens")),
     )
 
 

@@ -55,6 +55,12 @@ _LIST_NUMBER = re.compile(r"(?:^|[\n\r])[ \t]*\d{1,3}$")
 _LONGEST_ABBREVIATION = 24
 
 
+def ends_sentence(text: str) -> bool:
+    """Whether the last thing in `text`, closing quotes and brackets aside, is the stop of a sentence in any script."""
+    last = text.rstrip("".join(_CLOSERS) + " ")[-1:]
+    return last in _SPACED_STOPS or last in _FREE_STOPS
+
+
 def border_at(text: str, at: int, *, language: str, final: bool) -> Border:
     """What stands at `text[at]`, where `text` begins at a border. `final` says that no more text will come."""
     char = text[at]

@@ -34,7 +34,7 @@ class TurnSettings:
     """Voiced time that begins a turn: three frames among the last four. Shorter is a click or a cough's attack; the
     shortest words ("no") are voiced for about 100 ms."""
 
-    interrupt_start_ms: int = 160
+    interrupt_start_ms: int = 128
     """The same while the character speaks: longer, because an echo or a click must not silence it, and as long as an
     answer can go on over a person who interrupts without being rude: silence follows within 250 ms of their first
     sound."""

@@ -227,6 +227,7 @@ def dialogue_of(
             person=PERSON,
             character=NAME,
             max_reply_tokens=100,
+            max_sentences=3,
             sampling=Sampling(),
             restore_turns=restore_turns,
             recall_items=recall_items,

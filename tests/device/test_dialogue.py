@@ -227,3 +227,14 @@ def test_settling_prefills_history_and_the_turn_being_heard() -> None:
         "user\nHi.<|im_end|>\n<|im_start|>assistant\nHello.<|im_end|>\n<|im_start|>user\nWhere?<|im_end|>\n"
         "<|im_start|>assistant\nI live in the garden.<|im_end|>\n<|im_start|>user\n"
     )
+
+
+def test_a_reply_ends_with_its_third_sentence() -> None:
+    async def main() -> str:
+        dialogue = dialogue_of(ScriptedBrain("Hello again, Dr. Fox! I am 3.5 years old. And you? I also like"), None)
+        prepared = await dialogue.prepare("Hello.")
+        answer = [item async for item in dialogue.reply(prepared)]
+        assert answer[-1] == Finished(reason="end_of_turn")
+        return "".join(piece.text for piece in answer if isinstance(piece, Piece))
+
+    assert asyncio.run(main()).strip() == "Hello again, Dr. Fox! I am 3.5 years old. And you?"

@@ -34,6 +34,7 @@ def turn(*, slower_s: float = 0.0) -> Turn:
         prefill_s=0.04,
         n_reused=150,
         n_prefilled=12,
+        n_first_clause=8,
     )
 
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from voice.borders import ends_sentence
 from voice.clauses import MAX_CLAUSE_LETTERS, ClauseSplitter
 from voice.messages import Clause, Gesture, SpeechPart
 from voice.speakable import speakable_words
@@ -278,3 +279,13 @@ def test_no_word_is_lost_or_said_twice(words: list[str]) -> None:
     text = " ".join(words)
     said = " ".join(part.speech for part in split(text) if isinstance(part, Clause))
     assert said.split() == text.split()
+
+
+@pytest.mark.parametrize("text", ["Hi!", 'He said "no."', "Wirklich?!", "你好。", "क्या हुआ।", "Well…"])
+def test_the_stop_of_a_sentence_is_seen_in_any_script(text: str) -> None:
+    assert ends_sentence(text)
+
+
+@pytest.mark.parametrize("text", ["", "Hi,", "and then", "one; ", '"quoted"'])
+def test_anything_else_ends_no_sentence(text: str) -> None:
+    assert not ends_sentence(text)

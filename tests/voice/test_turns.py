@@ -124,8 +124,8 @@ def test_turns_are_numbered_from_one() -> None:
 
 
 def test_interrupting_takes_longer_speech_than_starting() -> None:
-    assert events_of("..####..", speaking=True) == []
-    (started,) = events_of("..#####", speaking=True)
+    assert events_of("..###..", speaking=True) == []
+    (started,) = events_of("..####", speaking=True)
     assert isinstance(started, SpeechStarted)
     assert started.at_sample == frame(2)
 
