@@ -6,6 +6,7 @@ the command that needs it, so that `familiar --help` answers at once.
 
 import errno
 import json
+import logging
 import os
 import sys
 from dataclasses import asdict
@@ -48,6 +49,7 @@ def main() -> None:
     """Run the command line; whatever ends it becomes an exit status and at most one line."""
     try:
         _prepare_streams()
+        logging.basicConfig(level=logging.WARNING, format="familiar: %(message)s")
         try:
             app(prog_name="familiar")
         except BaseExceptionGroup as group:  # of tasks that ran side by side: the first one made the others stop
@@ -79,7 +81,7 @@ def _prepare_streams() -> None:
 
 
 def _say_stopped() -> NoReturn:
-    sys.stderr.write("familiar: stopped by Ctrl-C; nothing that was said is lost\n")
+    sys.stderr.write("familiar: stopped by Ctrl-C\n")
     sys.exit(1)
 
 

@@ -30,8 +30,8 @@ def talk(
         typer.Option(metavar="JSONL", readable=False, help="Write what happened when to this file, words included."),
     ] = None,
     character: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", readable=False, help="Talk with this character in place of the settings' one."),
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="Talk with this character in place of the settings' one."),
     ] = None,
     config: Config = None,
     json_: Json = False,
@@ -39,6 +39,7 @@ def talk(
     """Talk with the character: aloud, in writing, or from a recording."""
     from dataclasses import replace
 
+    from device.companion import character_file
     from device.settings import load_settings
     from device.talk import TalkRequest
     from device.talk import talk as run
@@ -50,7 +51,7 @@ def talk(
     _require_distinct({"--in": recording, "--out": answer, "--trace": trace})
     settings = load_settings(config, os.environ)
     if character is not None:
-        settings = replace(settings, character=replace(settings.character, file=character))
+        settings = replace(settings, character=replace(settings.character, file=character_file(character)))
     run(TalkRequest(text=text, recording=recording, answer=answer, trace=trace, as_json=json_), settings, os.environ)
 
 

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import models
 from device.dialogue import Dialogue, DialogueSettings
 from device.engines import choose_model, model_store
 from device.errors import SettingsError
@@ -25,6 +26,8 @@ from models.worker import LlamaWorker
 RESTORED_TURNS = 8
 """Turns of the last conversation that come back into the prompt at start. Each costs about 60 tokens of prefill before
 the first answer; older ones are found by recall."""
+
+_CHARACTERS = Path(models.__file__).parent / "characters"
 
 UNNAMED_PERSON = "you"
 """The person of a companion that has not been told a name."""
@@ -55,6 +58,23 @@ def places(environ: Mapping[str, str]) -> Places:
 def chosen_character(settings: Settings) -> Character:
     """The character of the settings, Pip if they name none."""
     return load_character(settings.character.file) if settings.character.file else starter_character()
+
+
+def character_file(wanted: str) -> Path:
+    """The file of a character as the command line names it: one that comes along, by its name, or any file.
+
+    Raises SettingsError for what is neither; a file is not opened here.
+    """
+    bundled = {path.stem: path for path in sorted(_CHARACTERS.glob("*.toml"))}
+    path = Path(wanted)
+    if wanted in bundled:
+        return bundled[wanted]
+    if path.name == wanted and not path.suffix and not path.exists():
+        raise SettingsError(
+            f"--character {wanted}: no such character comes along; there are {', '.join(bundled)}; "
+            "name one of them, or a file"
+        )
+    return path
 
 
 @asynccontextmanager
@@ -101,14 +121,15 @@ def prompt_builder(engine: LlamaWorker | LlamaEngine, character: Character, sett
         )
     return PromptBuilder(
         engine.vocabulary,
-        engine.chat_template(_template_source(settings)),
+        engine.chat_template(template_source(settings)),
         character,
         n_ctx=engine.n_ctx,
         reply_reserve=n_reply,
     )
 
 
-def _template_source(settings: Settings) -> str | None:
+def template_source(settings: Settings) -> str | None:
+    """The chat template of the settings; None for the model's own. Raises SettingsError if it cannot be read."""
     path = settings.think.chat_template
     if path is None:
         return None

@@ -7,7 +7,8 @@ sound and display are given to it; it holds no settings and opens nothing.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from typing import Protocol, assert_never
 
 from device.dialogue import Dialogue, Prepared
@@ -34,10 +35,15 @@ CLOSE_TIMEOUT_S = 3.0
 What is not through by then is left to the memory's own thread."""
 
 
+UNANSWERED_LETTERS = 400
+"""About half a minute of speech. More words than this are not put in front of the next ones any more, which somebody
+who keeps interrupting would make too long to answer: they become a turn without a reply."""
+
+
 class Ears(Protocol):
     """What listens: `voice.listener.Listener` here."""
 
-    def messages(self) -> AsyncIterator[ListenerMessage]:
+    def messages(self) -> AsyncGenerator[ListenerMessage, None]:
         """What is heard, in the order that the listener promises, until there is nothing more to hear."""
         ...
 
@@ -50,20 +56,33 @@ class Conversation:
     """Runs until the listener ends or the task is cancelled; either way the last turn is recorded as heard."""
 
     def __init__(
-        self, *, dialogue: Dialogue, listener: Ears, mouth: Mouth, body: Body, trace: Trace, display: Display
+        self,
+        *,
+        dialogue: Dialogue,
+        listener: Ears,
+        mouth: Mouth,
+        body: Body,
+        trace: Trace,
+        display: Display,
+        sound_faults: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
+        """`sound_faults` counts what went wrong with the sound since it was opened, by what it was."""
         self._dialogue = dialogue
         self._listener = listener
         self._mouth = mouth
         self._body = body
         self._trace = trace
         self._display = display
+        self._sound_faults = sound_faults
+        self._faults_told: Mapping[str, int] = {}
         self._tasks = asyncio.TaskGroup()
         self._reply: Reply | None = None
         self._replying: asyncio.Task[None] | None = None
         self._preparing: asyncio.Task[Prepared | None] | None = None
         self._preparing_for = ""
         self._unanswered = ""
+        self._paused_text = ""
+        """Words up to the last pause of a turn that is not final."""
         self._open_turn: int | None = None
         """The turn that the person is speaking, if they are."""
 
@@ -80,13 +99,15 @@ class Conversation:
                 if greeting:
                     reply = self._new_reply(turn_id=0, revision=0, user_text="")
                     self._start(reply, lambda: reply.say(greeting))
-                async for message in self._listener.messages():
-                    await self._on(message)
+                async with aclosing(self._listener.messages()) as messages:
+                    async for message in messages:
+                        await self._on(message)
                 await self._close_reply()
         finally:
             try:
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await self._close_reply()
+                    self._unanswered = self._joined(self._paused_text)
                     await self._record_unanswered()
             except TimeoutError:
                 log.warning("the last turn was not recorded within %s s", CLOSE_TIMEOUT_S)
@@ -108,6 +129,7 @@ class Conversation:
                 if message.final:
                     self._on_turn(message)
                 elif message.text:
+                    self._paused_text = message.text
                     self._prepare(self._joined(message.text))
             case _:
                 assert_never(message)
@@ -115,10 +137,14 @@ class Conversation:
     async def _on_speech_started(self, message: SpeechStarted) -> None:
         self._open_turn = message.turn_id
         self._event(message, "speech_started", t_s=self._listener.time_s(message.at_sample))
-        if self._reply is not None:
-            if not self._reply.complete:
-                self._event(message, "barge_in", over_turn=self._reply.turn_id)
+        reply = self._reply
+        if reply is not None:
+            if not reply.complete:
+                self._event(message, "barge_in", over_turn=reply.turn_id, audible=reply.audible)
             await self._close_reply()
+        if len(self._unanswered) > UNANSWERED_LETTERS:
+            await self._record_unanswered()
+        if reply is not None:
             # What was not heard leaves the cache as it left history.
             self._tasks.create_task(self._dialogue.settle(), name="settle")
         self._display.show(StateChanged(state="hearing"))
@@ -128,7 +154,13 @@ class Conversation:
         text = self._joined(heard.text)
         if heard.text:
             self._display.show(PersonSays(text=text, final=True))
-        self._unanswered = text
+        self._unanswered, self._paused_text = text, ""
+        if heard.lost_s > 0:
+            lost = (
+                f"{heard.lost_s:.1f} s of what was said was lost: recognition is too slow on this machine."
+            )
+            self._degraded(heard, lost)
+        self._tell_sound_faults(heard)
         if heard.turn_id != self._open_turn:
             return  # Recognition was behind, and the person speaks again already: one answer for both turns.
         self._open_turn = None
@@ -138,7 +170,6 @@ class Conversation:
             return
         self._display.show(StateChanged(state="thinking"))
         preparing = self._prepare(text)
-        self._preparing = None
         reply = self._new_reply(turn_id=heard.turn_id, revision=heard.revision, user_text=text)
         self._start(reply, lambda: self._answer(reply, preparing))
 
@@ -188,17 +219,18 @@ class Conversation:
         await reply.close()
         self._unanswered = ""
         self._reply = None
+        self._tell_sound_faults(reply)
         self._display.show(StateChanged(state="listening"))
 
     async def _answer(self, reply: Reply, preparing: Awaitable[Prepared | None]) -> None:
         prepared = await preparing
+        self._preparing = None  # used up: the same words another time follow another history
         if prepared is not None:
             await reply.answer(prepared)
             return
-        notice = "That was too long to answer: say it in fewer words."
-        self._trace.event("degraded", turn=reply.turn_id, revision=reply.revision, what=notice)
-        self._display.show(Notice(text=notice))
-        await self._record_unanswered()
+        self._degraded(reply, "That was too long to answer: say it in fewer words.")
+        text, self._unanswered = self._unanswered, ""
+        await self._dialogue.remember(text)
 
     async def _close_reply(self) -> None:
         """End the reply under way, if any: silence at once, then its work, then the record of what was heard.
@@ -210,6 +242,7 @@ class Conversation:
             return
         if not reply.complete:
             task.cancel()
+            self._drop_preparation()  # which a task cancelled before its first step does not
             reply.silence()
         await asyncio.wait((task,))
         if await reply.close():
@@ -227,6 +260,18 @@ class Conversation:
             trace=self._trace,
             display=self._display,
         )
+
+    def _tell_sound_faults(self, turn: Heard | Reply) -> None:
+        """Tell of what went wrong with the sound since this was last asked."""
+        faults = self._sound_faults()
+        for what, count in faults.items():
+            if count > self._faults_told.get(what, 0):
+                self._degraded(turn, f"Trouble with the sound: {count - self._faults_told.get(what, 0)} {what}.")
+        self._faults_told = faults
+
+    def _degraded(self, turn: Heard | Reply, what: str) -> None:
+        self._trace.event("degraded", turn=turn.turn_id, revision=turn.revision, what=what)
+        self._display.show(Notice(text=what))
 
     def _event(
         self, message: SpeechStarted | TurnEnded | Heard, name: EventName, *, t_s: float | None = None, **fields: Value

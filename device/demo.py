@@ -10,10 +10,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from device.companion import Places
+from device.display import open_display
+from device.recorded import converse_with_recording
 from device.settings import Settings
-from device.talk import TalkRequest, converse_with_recording
 from device.timeline import render, stages, turn_events
-from device.trace import Value
+from device.trace import Trace, Value
 from models.character import Character
 from voice.wav import read_wav
 
@@ -24,20 +25,19 @@ FIRST_TURN = 1
 ANSWER_NAME = "familiar-demo.wav"
 
 
-async def demonstrate(request: TalkRequest, character: Character, settings: Settings, where: Places) -> None:
-    """Run the demonstration; the answer goes to `request.answer`, else to `familiar-demo.wav` in this folder."""
-    answer = request.answer or Path.cwd() / ANSWER_NAME
+async def demonstrate(
+    character: Character, settings: Settings, where: Places, *, trace_path: Path | None, as_json: bool
+) -> None:
+    """Run the demonstration; the answer goes to `familiar-demo.wav` in this folder."""
+    answer = Path.cwd() / ANSWER_NAME
+    forgetful = replace(settings, memory=replace(settings.memory, enabled=False))
     records: list[dict[str, Value]] = []
-    await converse_with_recording(
-        read_wav(RECORDING),
-        replace(request, answer=answer),
-        character,
-        replace(settings, memory=replace(settings.memory, enabled=False)),
-        where,
-        listener=records.append,
-    )
+    with Trace(trace_path, records.append) as trace, open_display(character.name, as_json=as_json) as display:
+        await converse_with_recording(
+            read_wav(RECORDING), answer, character, forgetful, where, trace=trace, display=display
+        )
     steps = stages(turn_events(records, FIRST_TURN))
-    if request.as_json:
+    if as_json:
         timeline = [asdict(step) for step in steps]
         sys.stdout.write(json.dumps({"event": "demonstration", "answer": str(answer), "timeline": timeline}) + "\n")
     else:

@@ -27,6 +27,9 @@ RECALL_LETTERS = 200
 """The most of recalled words in one prompt, about fifty tokens: they are prefilled anew in every turn that has them."""
 
 
+ReplyEvent = Prefilled | Piece | Finished
+
+
 class Brain(Protocol):
     """What thinks: `models.worker.LlamaWorker` here."""
 
@@ -36,7 +39,7 @@ class Brain(Protocol):
 
     def stream(
         self, prompt: Prompt, sampling: Sampling, *, max_tokens: int, stop: tuple[str, ...] = ()
-    ) -> AsyncGenerator[Prefilled | Piece | Finished, None]:
+    ) -> AsyncGenerator[ReplyEvent, None]:
         """Prefill what is missing, then the reply piece by piece. Cancelling the consumer aborts within a token."""
         ...
 
@@ -57,14 +60,20 @@ class Memory(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """Words of a person with everything looked up and prefilled: the reply can start at once."""
+    """Words of a person with everything looked up and prefilled: the reply can start at once.
+
+    `recalled_at_s` and `ready_at_s` are monotonic. `prefilled` is None if something newer stopped the prefill: then the
+    reply begins with it.
+    """
 
     text: str
     prompt: Prompt
-    prefilled: Prefilled
+    prefilled: Prefilled | None
     n_recalled: int
     recall_s: float
     prefill_s: float
+    recalled_at_s: float
+    ready_at_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,20 +138,26 @@ class Dialogue:
         """Recall, build the prompt and prefill it. Repeatable and without effect on anything but the cache."""
         started_s = time.monotonic()
         recalled = await self._recall(text)
-        recalled_s = time.monotonic()
+        recalled_at_s = time.monotonic()
         prompt = self._prompts.build(self._history, text, _volatile(recalled))
         prefilled = await self._brain.prefill(prompt)
+        ready_at_s = time.monotonic()
         return Prepared(
             text=text,
             prompt=prompt,
-            prefilled=prefilled or Prefilled(n_reused=0, n_shifted=0, n_prefilled=0),
+            prefilled=prefilled,
             n_recalled=len(recalled),
-            recall_s=recalled_s - started_s,
-            prefill_s=time.monotonic() - recalled_s,
+            recall_s=recalled_at_s - started_s,
+            prefill_s=ready_at_s - recalled_at_s,
+            recalled_at_s=recalled_at_s,
+            ready_at_s=ready_at_s,
         )
 
-    async def reply(self, prepared: Prepared) -> AsyncGenerator[Piece | Finished, None]:
-        """The character's answer, piece by piece, ending with Finished. Read it under `contextlib.aclosing`."""
+    async def reply(self, prepared: Prepared) -> AsyncGenerator[ReplyEvent, None]:
+        """The character's answer: how its prompt was prefilled, then piece by piece, ending with Finished.
+
+        Read it under `contextlib.aclosing`.
+        """
         settings = self._settings
         stream = self._brain.stream(
             prepared.prompt, settings.sampling, max_tokens=settings.max_reply_tokens, stop=END_OF_SPEECH
@@ -151,6 +166,7 @@ class Dialogue:
         async with aclosing(stream):
             async for item in stream:
                 if isinstance(item, Prefilled):
+                    yield prepared.prefilled or item
                     continue
                 if isinstance(item, Piece):
                     n_sentences += sum(
@@ -171,6 +187,14 @@ class Dialogue:
         self._history += messages
         self._forget_what_left_the_prompt()
         heard = "".join(message.text for message in messages if message.role == "assistant").strip()
+        await self._commit(user_text, heard, interrupted=interrupted)
+        return heard
+
+    async def remember(self, user_text: str) -> None:
+        """Keep in memory alone what is too long for a prompt: in history it would push out everything before it."""
+        await self._commit(user_text, "", interrupted=True)
+
+    async def _commit(self, user_text: str, reply_text: str, *, interrupted: bool) -> None:
         if self._memory is not None:
             await self._memory.commit_turn(
                 Turn(
@@ -178,12 +202,11 @@ class Dialogue:
                     person=self._settings.person,
                     character=self._settings.character,
                     user_text=user_text,
-                    reply_text=heard,
+                    reply_text=reply_text,
                     said_at=time.time(),
                     interrupted=interrupted,
                 )
             )
-        return heard
 
     async def _recall(self, text: str) -> tuple[Recalled, ...]:
         if self._memory is None or self._settings.recall_items == 0:

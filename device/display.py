@@ -107,8 +107,10 @@ class PlainDisplay(_LineDisplay):
                 self._line(f"{shown(self._character)}: {shown(text)}{_cut(interrupted)}")
             case Notice(text=text):
                 self._line(text)
-            case _:
+            case StateChanged() | PersonSays() | CharacterSays():
                 pass
+            case _:
+                assert_never(update)
 
 
 class JsonDisplay(_LineDisplay):
@@ -135,7 +137,7 @@ class JsonDisplay(_LineDisplay):
 class LiveDisplay:
     """Finished lines scroll up; below them one line says what is going on. The terminal is given back on leaving."""
 
-    _MARK: dict[State, str] = {"listening": "○", "hearing": "●", "thinking": "…", "speaking": "♪"}  # noqa: RUF012
+    _MARK: dict[State, str] = {"listening": "○", "hearing": "●", "thinking": "…", "speaking": "♪"}  # noqa: RUF012  read only, and private
 
     def __init__(self, character: str, stream: TextIO) -> None:
         self._character = character

@@ -11,18 +11,24 @@ import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from device import engines
+from device.companion import chosen_character, template_source
 from device.errors import EngineChoiceError, SettingsError
+from device.packages import install_line, rebuild_line
 from device.probes import ProbeError, ask
-from device.settings import Settings, load_settings
-from models.errors import ModelFileError
+from device.settings import AudioSettings, Settings, load_settings
+from models.errors import CharacterError, ModelFileError, TemplateError
 from models.gguf import read_gguf_header
 from models.store import ModelStore
+from models.template import ChatTemplate
+from voice.errors import AudioDeviceError
+from voice.soundcards import AudioDevice, Side, choose_device
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -63,7 +69,9 @@ def run_checks(settings: Settings, store: ModelStore, memory_path: Path) -> list
         _disk(store.root),
         *_llama(),
         _mind(settings, store),
-        *_audio(),
+        *_template(settings),
+        _character(settings),
+        *_audio(settings.audio),
         _chosen("ear", lambda: engines.choose_transcriber(settings, store)),
         _chosen("voice", lambda: engines.choose_synthesizer(settings, store)),
         *(_package(name, use) for name, use in _PACKAGES),
@@ -119,7 +127,7 @@ def _llama() -> list[Check]:
     try:
         answer = ask("llama")
     except ProbeError as error:
-        mend = "pip install --force-reinstall --no-binary llama-cpp-python llama-cpp-python"
+        mend = (rebuild_line if find_spec("llama_cpp") else install_line)("llama-cpp-python")
         return [Check(name="llama.cpp", status="fail", what=str(error), mend=mend)]
     offload = "offloads to the GPU" if answer["gpu_offload"] else "runs on the processor"
     checks = [Check(name="llama.cpp", status="ok", what=f"llama-cpp-python {answer['version']}, {offload}")]
@@ -141,26 +149,36 @@ def _unused_features(built_for: frozenset[str]) -> list[Check]:
     unused = [theirs for ours, theirs in _INSTRUCTION_SETS if ours in flags and theirs not in built_for]
     if not unused:
         return []
-    mend = "pip install --force-reinstall --no-cache-dir --no-binary llama-cpp-python llama-cpp-python"
     what = f"llama.cpp was built without {', '.join(unused)}, which this processor has"
-    return [Check(name="llama.cpp build", status="warn", what=what, mend=mend)]
+    return [Check(name="llama.cpp build", status="warn", what=what, mend=rebuild_line("llama-cpp-python"))]
 
 
-def _audio() -> list[Check]:
+def _audio(wanted: AudioSettings) -> list[Check]:
     try:
         answer = ask("audio")
     except ProbeError as error:
         mend = "sudo apt install libportaudio2; if it is there: restart the audio server"
         return [Check(name="audio", status="fail", what=str(error), mend=mend)]
-    checks = [Check(name="audio", status="ok", what=answer["version"])]
-    for name, found in (("microphone", answer["microphones"]), ("speaker", answer["speakers"])):
-        if found:
-            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-            checks.append(Check(name=name, status="ok", what=f"{found[0]}{more}"))
-        else:
-            mend = "plug one in, or converse in writing: familiar talk --text"
-            checks.append(Check(name=name, status="warn", what="there is none", mend=mend))
-    return checks
+    devices = [AudioDevice(**device) for device in answer["devices"]]
+    return [
+        Check(name="audio", status="ok", what=answer["version"]),
+        _sound_device("microphone", [device for device in devices if device.inputs], wanted.microphone),
+        _sound_device("speaker", [device for device in devices if device.outputs], wanted.speaker),
+    ]
+
+
+def _sound_device(side: Side, devices: Sequence[AudioDevice], wanted: str) -> Check:
+    """The device that talking would use, and the names of the others, by which the settings may choose them."""
+    if not devices:
+        mend = "plug one in, or converse in writing: familiar talk --text"
+        return Check(name=side, status="fail" if wanted else "warn", what="there is none", mend=mend)
+    names = dict.fromkeys(device.name for device in devices)  # one device may be reached in several ways
+    try:
+        used = choose_device(devices, side, wanted).name
+    except AudioDeviceError as error:
+        return Check(name=side, status="fail", what=", ".join(names), mend=f"{error}, under [audio] in the settings")
+    others = [name for name in names if name != used]
+    return Check(name=side, status="ok", what=f"{used}; also there: {', '.join(others)}" if others else used)
 
 
 def _mind(settings: Settings, store: ModelStore) -> Check:
@@ -178,6 +196,27 @@ def _mind(settings: Settings, store: ModelStore) -> Check:
     return Check(name="mind", status="ok", what=what)
 
 
+def _template(settings: Settings) -> list[Check]:
+    path, name = settings.think.chat_template, "chat template"
+    try:
+        source = template_source(settings)
+        if source is None:
+            return []
+        ChatTemplate(source, model_name=str(path))
+    except (SettingsError, TemplateError) as error:
+        return [Check(name=name, status="fail", what=f"{path} cannot be used", mend=str(error))]
+    return [Check(name=name, status="ok", what=str(path))]
+
+
+def _character(settings: Settings) -> Check:
+    path = settings.character.file
+    try:
+        name = chosen_character(settings).name
+    except CharacterError as error:
+        return Check(name="character", status="fail", what=f"{path} cannot be used", mend=str(error))
+    return Check(name="character", status="ok", what=f"{name}, from {path}" if path else f"{name}, who comes along")
+
+
 def _chosen(name: str, choose: Callable[[], engines.Choice[object]]) -> Check:
     try:
         choice = choose()
@@ -192,8 +231,7 @@ def _package(name: str, use: str) -> Check:
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        mend = f"pip install {name}"
-        return Check(name=name, status="warn", what=f"not installed; it {use}", mend=mend)
+        return Check(name=name, status="warn", what=f"not installed; it {use}", mend=install_line(name))
     return Check(name=name, status="ok", what=f"{version} {use}")
 
 
@@ -203,7 +241,7 @@ def _memory(path: Path, *, enabled: bool) -> Check:
         return Check(name=name, status="ok", what="none yet" if enabled else "switched off")
     deadline = time.monotonic() + MEMORY_CHECK_LIMIT_S
     try:
-        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=2.0)
+        connection = _opened_to_read(path)
         try:
             connection.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -220,3 +258,11 @@ def _memory(path: Path, *, enabled: bool) -> Check:
         mend = "the next conversation sets the file aside and begins a new one"
         return Check(name=name, status="fail", what=f"{path} is damaged: {verdict}", mend=mend)
     return Check(name=name, status="ok", what=f"{path}, {path.stat().st_size / 1e6:.1f} MB, sound")
+
+
+def _opened_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that leaves no file behind. Even to read, SQLite makes a write-ahead log and its index beside the
+    memory unless the file is called immutable: which it is, while nobody has it open and so no log is there."""
+    in_use = Path(f"{path}-wal").exists()
+    mode = "mode=ro" if in_use else "mode=ro&immutable=1"
+    return sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, timeout=2.0)

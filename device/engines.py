@@ -5,7 +5,6 @@ less, and then says so in a notice. Engines are imported and opened when `make` 
 thread that will use the engine.
 """
 
-import os.path
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,14 +13,13 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from device.errors import EngineChoiceError
+from device.packages import install_line
 from device.paths import hub_cache_dir, models_dir
 from device.settings import Settings
 from models.catalog import Kind
 from models.errors import ModelError
 from models.store import ModelStore
 from voice.seams import Synthesizer, Transcriber
-
-_STARTER_EXTRA = "pip install 'familiar-companion[starter]'"
 
 EngineT = TypeVar("EngineT", covariant=True)
 
@@ -52,7 +50,7 @@ def model_store(environ: Mapping[str, str]) -> ModelStore:
 def choose_model(settings: Settings, store: ModelStore) -> Found:
     """The GGUF file of `think.model`, else the largest one pulled. Raises EngineChoiceError."""
     if settings.think.model:
-        return _named(settings.think.model, "llm", "think.model", store)
+        return _named(settings.think.model, "llm", "think.model", settings, store)
     found = _largest(store, "llm")
     if found is None:
         raise EngineChoiceError("no language model is here: `familiar models pull starter` fetches a small one")
@@ -65,7 +63,7 @@ def choose_transcriber(settings: Settings, store: ModelStore) -> Choice[Transcri
     if listen.engine == "sphinx":
         return _sphinx(listen.language)
     if listen.model:
-        return _whisper(_named(listen.model, "asr", "listen.model", store), listen.language)
+        return _whisper(_named(listen.model, "asr", "listen.model", settings, store), listen.language)
     found = _largest(store, "asr", listen.language)
     if found is not None:
         return _whisper(found, listen.language)
@@ -85,7 +83,7 @@ def choose_synthesizer(settings: Settings, store: ModelStore) -> Choice[Synthesi
     if speak.engine == "espeak" or (speak.engine == "auto" and names_espeak):
         return _espeak(settings)
     if speak.voice:
-        return _piper(_named(speak.voice, "tts", "speak.voice", store), settings)
+        return _piper(_named(speak.voice, "tts", "speak.voice", settings, store), settings)
     found = _largest(store, "tts", language)
     if found is not None and (speak.engine == "piper" or _installed("piper")):
         return _piper(found, settings)
@@ -93,7 +91,7 @@ def choose_synthesizer(settings: Settings, store: ModelStore) -> Choice[Synthesi
     if speak.engine == "piper":
         raise EngineChoiceError(f"speak.engine = piper, but no Piper voice for {language!r} is here: {mend}")
     if found is not None:
-        why, mend = f"{found.name} is here, but not what plays it", f"`{_STARTER_EXTRA}` brings it."
+        why, mend = f"{found.name} is here, but not what plays it", f"`{install_line('piper-tts')}` brings it."
     else:
         why = "No Piper voice is here"
     return _espeak(settings, f"{why}: speaking with eSpeak NG, which sounds like a machine. {mend}".strip())
@@ -116,7 +114,9 @@ def _sphinx(language: str, notice: str | None = None) -> Choice[Transcriber]:
             "`familiar models pull whisper-tiny` fetches one for 99 languages"
         )
     if not _installed("pocketsphinx"):
-        raise EngineChoiceError(f"there is no ear: `{_STARTER_EXTRA}`, or `familiar models pull whisper-tiny.en`")
+        raise EngineChoiceError(
+            f"there is no ear: `{install_line('pocketsphinx')}`, or `familiar models pull whisper-tiny.en`"
+        )
 
     def make() -> Transcriber:
         from voice.sphinx import SphinxTranscriber
@@ -128,7 +128,7 @@ def _sphinx(language: str, notice: str | None = None) -> Choice[Transcriber]:
 
 def _piper(found: Found, settings: Settings) -> Choice[Synthesizer]:
     if not _installed("piper"):
-        raise EngineChoiceError(f"{found.name} needs the package piper-tts: `{_STARTER_EXTRA}`")
+        raise EngineChoiceError(f"{found.name} needs the package piper-tts: `{install_line('piper-tts')}`")
 
     def make() -> Synthesizer:
         from voice.piper import PiperSynthesizer
@@ -140,7 +140,7 @@ def _piper(found: Found, settings: Settings) -> Choice[Synthesizer]:
 
 def _espeak(settings: Settings, notice: str | None = None) -> Choice[Synthesizer]:
     if not _installed("espeakng_loader"):
-        raise EngineChoiceError(f"there is no voice: `{_STARTER_EXTRA}`")
+        raise EngineChoiceError(f"there is no voice: `{install_line('espeakng-loader')}`")
     voice = settings.speak.voice or settings.listen.language
 
     def make() -> Synthesizer:
@@ -151,11 +151,10 @@ def _espeak(settings: Settings, notice: str | None = None) -> Choice[Synthesizer
     return Choice(name=f"espeak-ng {voice}", make=make, notice=notice)
 
 
-def _named(wanted: str, kind: Kind, setting: str, store: ModelStore) -> Found:
+def _named(wanted: str, kind: Kind, setting: str, settings: Settings, store: ModelStore) -> Found:
     """The model that a setting names: a file or folder where it looks like a path, else a name of the catalogue."""
     if "/" in wanted or wanted.endswith((".gguf", ".onnx")):
-        # Not expanduser, which fails for users that do not exist: such a path is just not there.
-        path = Path(os.path.expanduser(wanted))  # noqa: PTH111
+        path = settings.folder / _expanded(wanted)
         if not path.exists():
             raise EngineChoiceError(f"{setting} = {wanted!r}: there is no such file or folder")
         return Found(name=path.stem, path=path)
@@ -171,6 +170,13 @@ def _named(wanted: str, kind: Kind, setting: str, store: ModelStore) -> Found:
     if found is None:
         raise EngineChoiceError(f"{setting} = {wanted!r} is not here: `familiar models pull {entry.name}` fetches it")
     return Found(name=entry.name, path=found)
+
+
+def _expanded(wanted: str) -> Path:
+    try:
+        return Path(wanted).expanduser()
+    except RuntimeError:  # the home of a user that does not exist: such a path is just not there
+        return Path(wanted)
 
 
 _TRADES: dict[Kind, str] = {"llm": "thinks", "asr": "listens", "tts": "speaks"}

@@ -18,7 +18,7 @@ def home(environ: Mapping[str, str]) -> Path:
 
 def settings_file(explicit: Path | None, environ: Mapping[str, str]) -> Path | None:
     """The settings file in use, or None for the defaults. A file that was asked for by name must exist."""
-    named = explicit or (Path(environ["FAMILIAR_CONFIG"]) if environ.get("FAMILIAR_CONFIG") else None)
+    named = explicit or (_expanded("FAMILIAR_CONFIG", environ) if environ.get("FAMILIAR_CONFIG") else None)
     if named is not None:
         if not named.is_file():
             asked = "--config" if explicit else "$FAMILIAR_CONFIG"

@@ -7,7 +7,10 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
+
+from voice.errors import VoiceError
 
 PROBE_LIMIT_S = 30.0
 """Importing llama.cpp from a slow SD card takes some seconds; a hung audio server never answers."""
@@ -36,18 +39,11 @@ def ask(question: str, limit_s: float = PROBE_LIMIT_S) -> dict[str, Any]:
 
 
 def audio() -> dict[str, Any]:
-    """PortAudio's version and the names of microphones and speakers, the system's default first."""
-    import sounddevice
+    """PortAudio's version, and the sound devices as the fields of `voice.soundcards.AudioDevice`."""
+    from voice.soundcards import list_devices, load_portaudio
 
-    devices = sounddevice.query_devices()
-    first = dict(zip(("input", "output"), sounddevice.default.device, strict=True))
-
-    def names(way: str) -> list[str]:
-        able = [device for device in devices if device[f"max_{way}_channels"] > 0]
-        return [device["name"] for device in sorted(able, key=lambda device: device["index"] != first[way])]
-
-    version = sounddevice.get_portaudio_version()[1].partition(",")[0]
-    return {"version": version, "microphones": names("input"), "speakers": names("output")}
+    version = load_portaudio().get_portaudio_version()[1].partition(",")[0]
+    return {"version": version, "devices": [asdict(device) for device in list_devices()]}
 
 
 def llama() -> dict[str, Any]:
@@ -67,4 +63,7 @@ def llama() -> dict[str, Any]:
 _QUESTIONS: dict[str, Callable[[], dict[str, Any]]] = {"audio": audio, "llama": llama}
 
 if __name__ == "__main__":
-    sys.stdout.write("\n" + json.dumps(_QUESTIONS[sys.argv[1]]()) + "\n")
+    try:
+        sys.stdout.write("\n" + json.dumps(_QUESTIONS[sys.argv[1]]()) + "\n")
+    except VoiceError as error:
+        sys.exit(str(error))

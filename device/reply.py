@@ -9,18 +9,19 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from device.dialogue import Dialogue, Prepared
+from device.dialogue import Dialogue, Prepared, ReplyEvent
 from device.display import CharacterSays, Display, StateChanged
 from device.trace import EventName, Trace, Value
 from firmware_bridge.body import Body
 from firmware_bridge.gestures import expression_for
-from models.messages import Finished, Piece
+from models.messages import Finished, Piece, Prefilled
+from voice.borders import ends_sentence
 from voice.clauses import ClauseSplitter
 from voice.messages import Clause, GestureDue, MouthEvent, SpeechHeard, SpeechPart, SpeechQueued
 from voice.mouth import Mouth
 
 PARTS_AHEAD = 256
-"""Clauses and gestures that may wait for the mouth. More than a reply can have: thinking never waits for speaking."""
+"""Clauses and gestures that may wait for the mouth: many minutes of speech. When full, thinking waits for speaking."""
 
 
 class Reply:
@@ -46,24 +47,29 @@ class Reply:
         self._body = body
         self._trace = trace
         self._display = display
+        self._asked_s = time.monotonic()
+        self._prepared: Prepared | None = None
         self._pieces: list[Piece] = []
         self._text = ""
         self._begun = False
+        self._stopped_s: float | None = None
         self._heard_end: int | None = None
         self._clause_seen = False
         self._handed_over_end = 0
         self._recorded = False
+        self.audible = False
+        """Sound of it was handed to the loudspeaker."""
         self.complete = False
         """The reply was spoken, and heard, to its end."""
 
     async def answer(self, prepared: Prepared) -> None:
         """Think and speak until the last sample has been heard."""
-        self._event("recall_done", n_recalled=prepared.n_recalled, recall_s=round(prepared.recall_s, 6))
+        self._prepared = prepared
         self._event(
-            "prompt_ready",
-            n_reused=prepared.prefilled.n_reused,
-            n_prefilled=prepared.prefilled.n_prefilled,
-            prefill_s=round(prepared.prefill_s, 6),
+            "recall_done",
+            t_s=max(prepared.recalled_at_s, self._asked_s),  # done in the silence, nobody waited for it
+            n_recalled=prepared.n_recalled,
+            recall_s=round(prepared.recall_s, 6),
         )
         await self._speak(self._dialogue.reply(prepared))
 
@@ -78,7 +84,7 @@ class Reply:
         self._heard_end = 0
         if self._begun:  # else the mouth still tells of the reply before
             self._heard_end = self._mouth.stop()
-            self._event("playback_stopped", text_heard=self._text[: self._heard_end])
+            self._stopped_s = time.monotonic()
 
     async def close(self) -> bool:
         """Make the turn history, as far as it was heard, falling silent first if still speaking. Idempotent.
@@ -86,6 +92,7 @@ class Reply:
         Returns whether anything was heard of the reply. If not, nothing is recorded: the words still wait for one.
         """
         self.silence()
+        await self._tell_silence()
         heard_end = len(self._text) if self._heard_end is None else self._heard_end
         heard = self.complete or heard_end > 0
         if heard and not self._recorded:
@@ -96,7 +103,15 @@ class Reply:
             self._display.show(CharacterSays(text=reply, final=True, interrupted=interrupted))
         return heard
 
-    async def _speak(self, pieces: AsyncGenerator[Piece | Finished, None]) -> None:
+    async def _tell_silence(self) -> None:
+        """Tell when the last sound left the speaker, if the reply was stopped after its first."""
+        if self._stopped_s is None or not self.audible:
+            return
+        last_s = await self._mouth.last_heard_s()
+        t_s, self._stopped_s = last_s or self._stopped_s, None
+        self._event("playback_stopped", t_s=t_s, text_heard=self._text[: self._heard_end])
+
+    async def _speak(self, pieces: AsyncGenerator[ReplyEvent, None]) -> None:
         parts: asyncio.Queue[SpeechPart | None] = asyncio.Queue(maxsize=PARTS_AHEAD)
         self._begun = True
         self._mouth.begin()
@@ -107,9 +122,7 @@ class Reply:
             await self._settle()
         self.complete = True
 
-    async def _think(
-        self, pieces: AsyncGenerator[Piece | Finished, None], parts: asyncio.Queue[SpeechPart | None]
-    ) -> None:
+    async def _think(self, pieces: AsyncGenerator[ReplyEvent, None], parts: asyncio.Queue[SpeechPart | None]) -> None:
         splitter = ClauseSplitter()
         cut_short = False
         async with aclosing(pieces):
@@ -117,18 +130,34 @@ class Reply:
                 if isinstance(piece, Finished):
                     cut_short = piece.reason in ("max_tokens", "context_full")
                     break
-                if not self._pieces:
+                if isinstance(piece, Prefilled):
+                    self._prompt_is_ready(piece)
+                    continue
+                if not self._pieces and self._prepared is not None:  # else no model made it
                     self._event("first_token")
                 self._pieces.append(piece)
                 self._text += piece.text
                 await self._hand_over(splitter.push(piece.text), parts)
                 self._display.show(CharacterSays(text=self._text, final=False))
-        if cut_short and self._clause_seen:
-            # Better no last sentence than half of one: it counts as never said.
-            self._text = self._text[: self._handed_over_end]
-        else:
-            await self._hand_over(splitter.finish(), parts)
+        rest = splitter.finish()
+        drop_rest = cut_short and self._clause_seen
+        if drop_rest and rest and isinstance(rest[-1], Clause) and not ends_sentence(rest[-1].speech):
+            rest.pop()  # better no last sentence than half of one
+        await self._hand_over(rest, parts)
+        if drop_rest:
+            self._text = self._text[: self._handed_over_end]  # what is not said counts as never written
         await parts.put(None)
+
+    def _prompt_is_ready(self, prefilled: Prefilled) -> None:
+        prepared = self._prepared
+        assert prepared is not None, "only a model prefills"
+        self._event(
+            "prompt_ready",
+            t_s=max(prepared.ready_at_s, self._asked_s) if prepared.prefilled else None,
+            n_reused=prefilled.n_reused,
+            n_prefilled=prefilled.n_prefilled,
+            prefill_s=round(prepared.prefill_s, 6),
+        )
 
     async def _hand_over(self, ready: Sequence[SpeechPart], parts: asyncio.Queue[SpeechPart | None]) -> None:
         for part in ready:
@@ -148,6 +177,7 @@ class Reply:
     def _on_mouth(self, event: MouthEvent, group: asyncio.TaskGroup) -> None:
         match event:
             case SpeechQueued(t_s=t_s):
+                self.audible = True
                 self._event("first_audio_queued", t_s=t_s)
                 self._display.show(StateChanged(state="speaking"))
             case SpeechHeard(t_s=t_s):
@@ -164,6 +194,6 @@ class Reply:
         self._trace.event(name, turn=self.turn_id, revision=self.revision, t_s=t_s, **fields)
 
 
-async def _given(text: str) -> AsyncGenerator[Piece | Finished, None]:
+async def _given(text: str) -> AsyncGenerator[ReplyEvent, None]:
     yield Piece(text=text, tokens=())
     yield Finished(reason="end_of_turn")

@@ -124,6 +124,11 @@ class Settings:
     memory: MemorySettings = MemorySettings()
     person: PersonSettings = PersonSettings()
 
+    @property
+    def folder(self) -> Path:
+        """Where relative paths count from: the folder of the file, without one the working directory."""
+        return self.source.parent if self.source else Path.cwd()
+
 
 def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     """Read the settings file (`path`, else where `device.paths` finds one) and the FAMILIAR_SECTION__KEY overrides.

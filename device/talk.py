@@ -11,17 +11,12 @@ import sys
 from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from device.companion import Places, chosen_character, places
 from device.errors import FamiliarError
-from device.settings import AudioSettings, Settings
-from device.trace import Listener, Trace
+from device.settings import Settings
+from device.trace import Trace
 from models.character import Character
-
-if TYPE_CHECKING:
-    from device.display import Display
-    from voice.messages import Pcm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +33,11 @@ class TalkRequest:
 def talk(request: TalkRequest, settings: Settings, environ: Mapping[str, str]) -> None:
     """Talk until the person leaves, the recording ends, or Ctrl-C.
 
-    Raises the errors of all packages, single or in groups, and KeyboardInterrupt once everything said is recorded.
+    Raises the errors of all packages, single or in groups; Ctrl-C is one of them, once everything said is recorded.
     """
     character = chosen_character(settings)
     where = places(environ)
-    with _sigterm_as_ctrl_c():
+    with _stoppable(remembers=settings.memory.enabled):
         if request.text:
             _in_writing(request, character, settings, where)
         elif request.recording is not None:
@@ -52,7 +47,7 @@ def talk(request: TalkRequest, settings: Settings, environ: Mapping[str, str]) -
 
 
 def _with_what_there_is(request: TalkRequest, character: Character, settings: Settings, where: Places) -> None:
-    reason = why_no_sound(settings.audio)
+    reason = why_no_sound()
     if reason is None:
         _run(_with_devices(request, character, settings, where))
     elif settings.audio.microphone or settings.audio.speaker:
@@ -64,10 +59,11 @@ def _with_what_there_is(request: TalkRequest, character: Character, settings: Se
         from device.demo import demonstrate
 
         sys.stderr.write(f"{reason} and no terminal: a demonstration from a recording.\n")
-        _run(demonstrate(request, character, settings, where))
+        with _stoppable(remembers=False):
+            _run(demonstrate(character, settings, where, trace_path=request.trace, as_json=request.as_json))
 
 
-def why_no_sound(audio: AudioSettings) -> str | None:
+def why_no_sound() -> str | None:
     """None if this machine has a microphone and a speaker, else what is missing."""
     from voice.errors import AudioDeviceError
     from voice.portaudio import list_devices
@@ -95,7 +91,8 @@ def _in_writing(request: TalkRequest, character: Character, settings: Settings, 
         opening = open_dialogue(character, settings, where)
         opened = runner.run(opening.__aenter__())
         try:
-            # Its notices need no telling here: they are logged, and the log goes to standard error.
+            for notice in opened.notices:
+                trace.event("degraded", turn=0, what=notice)  # a person reads it in the log
             conversation = TextConversation(
                 dialogue=opened.dialogue, character=character.name, trace=trace, as_json=request.as_json
             )
@@ -105,58 +102,44 @@ def _in_writing(request: TalkRequest, character: Character, settings: Settings, 
 
 
 async def _from_recording(request: TalkRequest, character: Character, settings: Settings, where: Places) -> None:
+    from device.display import open_display
+    from device.recorded import converse_with_recording
     from voice.wav import read_wav
 
     assert request.recording is not None
-    await converse_with_recording(read_wav(request.recording), request, character, settings, where)
-
-
-async def converse_with_recording(
-    recording: "Pcm",
-    request: TalkRequest,
-    character: Character,
-    settings: Settings,
-    where: Places,
-    *,
-    listener: Listener | None = None,
-) -> None:
-    """A whole conversation from a recording at 16 kHz, in real time; the answer goes to `request.answer` if given."""
-    from device.voice_session import open_session, run_recording
-    from voice.fileport import FilePort
-
-    ports: list[FilePort] = []
-
-    def make_port(rate_hz: int) -> FilePort:
-        ports.append(FilePort.from_samples(recording, request.answer, speaker_rate_hz=rate_hz))
-        return ports[0]
-
-    with _outputs(request, character, listener) as (trace, display):
-        session_of = open_session(character, settings, where, make_port=make_port, trace=trace, display=display)
-        async with session_of as session:
-            await run_recording(session, ports[0], settings.listen)
+    recording = read_wav(request.recording)
+    with Trace(request.trace) as trace, open_display(character.name, as_json=request.as_json) as display:
+        await converse_with_recording(
+            recording, request.answer, character, settings, where, trace=trace, display=display
+        )
 
 
 async def _with_devices(request: TalkRequest, character: Character, settings: Settings, where: Places) -> None:
+    from device.display import open_display
     from device.voice_session import open_session
     from voice.portaudio import PortAudioPort
 
-    def make_port(rate_hz: int) -> PortAudioPort:
-        return PortAudioPort(settings.audio.microphone or None, settings.audio.speaker or None, rate_hz)
+    ports: list[PortAudioPort] = []
 
-    with _outputs(request, character) as (trace, display):
-        session_of = open_session(character, settings, where, make_port=make_port, trace=trace, display=display)
+    def make_port(rate_hz: int) -> PortAudioPort:
+        ports.append(PortAudioPort(settings.audio.microphone or None, settings.audio.speaker or None, rate_hz))
+        return ports[0]
+
+    def sound_faults() -> Mapping[str, int]:
+        (port,) = ports
+        return {
+            "microphone samples lost": port.overruns,
+            "blocks that the microphone delivered too late": port.overflows,
+            "blocks that came too late for the speaker": port.underflows,
+            "gaps in the speech, which was made too late": port.speaker.underruns,
+        }
+
+    with Trace(request.trace) as trace, open_display(character.name, as_json=request.as_json) as display:
+        session_of = open_session(
+            character, settings, where, make_port=make_port, sound_faults=sound_faults, trace=trace, display=display
+        )
         async with session_of as session:
             await session.conversation.run(greeting="" if session.opened.n_restored else character.greeting)
-
-
-@contextlib.contextmanager
-def _outputs(
-    request: TalkRequest, character: Character, listener: Listener | None = None
-) -> Iterator[tuple[Trace, "Display"]]:
-    from device.display import open_display
-
-    with Trace(request.trace, listener) as trace, open_display(character.name, as_json=request.as_json) as display:
-        yield trace, display
 
 
 def _run(work: Coroutine[None, None, None]) -> None:
@@ -168,10 +151,22 @@ def _run(work: Coroutine[None, None, None]) -> None:
 
 
 @contextlib.contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """A service manager's way of asking to stop is taken as a person's, so that both end in the same way."""
-    before = signal.signal(signal.SIGTERM, lambda _signal, _frame: signal.raise_signal(signal.SIGINT))
+def _stoppable(*, remembers: bool) -> Iterator[None]:
+    """Ctrl-C ends what is inside with a FamiliarError that says so.
+
+    A service manager's way of asking to stop, SIGTERM, is taken as a person's, so that both end in the same way.
+    """
+    stopped = "stopped by Ctrl-C"
+
+    def on_sigterm(_signal: int, _frame: object) -> None:
+        nonlocal stopped
+        stopped = "stopped"
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGTERM, on_sigterm)
     try:
         yield
+    except KeyboardInterrupt:
+        raise FamiliarError(f"{stopped}; nothing that was said is lost" if remembers else stopped) from None
     finally:
         signal.signal(signal.SIGTERM, before)

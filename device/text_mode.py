@@ -16,7 +16,7 @@ from device.dialogue import Dialogue, Prepared
 from device.display import shown
 from device.trace import Trace
 from models.errors import PromptTooLongError
-from models.messages import Finished, Piece
+from models.messages import Finished, Piece, Prefilled
 
 
 class TextConversation:
@@ -43,7 +43,7 @@ class TextConversation:
     def run(self, runner: asyncio.Runner, *, greeting: str = "") -> None:
         """Converse until the input ends. A KeyboardInterrupt passes through once what was printed is recorded."""
         if greeting and self._interactive:
-            self._write(f"{shown(self._character)}: {shown(greeting)}\n")
+            runner.run(self._greet(greeting))
         for turn_id, line in enumerate(self._lines(), start=1):
             runner.run(self._turn(turn_id, line))
 
@@ -63,6 +63,13 @@ class TextConversation:
             if text:
                 yield text
 
+    async def _greet(self, greeting: str) -> None:
+        self._write(f"{shown(self._character)}: {shown(greeting)}\n")
+        pieces = [Piece(text=greeting, tokens=())]
+        heard = await self._dialogue.record("", pieces, len(greeting), interrupted=False)
+        self._trace.event("reply_done", turn=0, text_heard=heard, interrupted=False)
+        await self._dialogue.settle()
+
     async def _turn(self, turn_id: int, text: str) -> None:
         """One exchange. However it ends, but for a refusal, what was said and printed is recorded."""
         self._trace.event("turn_committed", turn=turn_id)
@@ -70,19 +77,14 @@ class TextConversation:
         refused = complete = False
         try:
             prepared = await self._dialogue.prepare(text)
-            self._trace.event("recall_done", turn=turn_id, n_recalled=prepared.n_recalled)
-            self._trace.event(
-                "prompt_ready",
-                turn=turn_id,
-                n_reused=prepared.prefilled.n_reused,
-                n_prefilled=prepared.prefilled.n_prefilled,
-            )
+            recalled_at_s = prepared.recalled_at_s
+            self._trace.event("recall_done", turn=turn_id, t_s=recalled_at_s, n_recalled=prepared.n_recalled)
             self._begin_reply()
             await self._print_reply(turn_id, prepared, pieces)
             complete = True
         except PromptTooLongError as error:
             refused = True
-            self._refuse(str(error))
+            self._refuse(turn_id, text, str(error))
         finally:
             if not refused:
                 said = sum(len(piece.text) for piece in pieces)
@@ -98,6 +100,15 @@ class TextConversation:
             async for piece in reply:
                 if isinstance(piece, Finished):
                     break
+                if isinstance(piece, Prefilled):
+                    self._trace.event(
+                        "prompt_ready",
+                        turn=turn_id,
+                        t_s=prepared.ready_at_s,
+                        n_reused=piece.n_reused,
+                        n_prefilled=piece.n_prefilled,
+                    )
+                    continue
                 if not pieces:
                     self._trace.event("first_token", turn=turn_id)
                 self._print_piece(piece.text)
@@ -118,7 +129,10 @@ class TextConversation:
         else:
             self._write("\n")
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(self, turn_id: int, text: str, reason: str) -> None:
+        if self._as_json:
+            record = {"turn": turn_id, "person": text, "error": reason}
+            self._write(json.dumps(record, ensure_ascii=False) + "\n")
         sys.stderr.write(f"familiar: {reason}\n")
 
     def _write(self, text: str) -> None:

@@ -2,10 +2,12 @@
 
 `{"t_s": monotonic seconds, "turn": id, "revision": n, "event": name, ...}`. Events carry the time at which the thing
 happened on its own clock (speech on the microphone's, sound on the speaker's), so lines need not be in order of time.
-The trace may hold what was said; it is written only where somebody asked for it.
+The trace may hold what was said; it is written only where somebody asked for it, and nobody else may read it.
 """
 
+import contextlib
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -40,18 +42,22 @@ Listener = Callable[[dict[str, Value]], None]
 class Trace:
     """Writes events to a file, where one is given, and hands each to `listener`, where one is given.
 
-    Raises FamiliarError if the file cannot be opened. A disk that fills later raises it from `event`.
+    Raises FamiliarError if the file cannot be opened. A disk that fills later ends the file there, not the
+    conversation: it is raised on leaving.
     """
 
     def __init__(self, path: Path | None = None, listener: Listener | None = None) -> None:
         self._path = path
         self._file: TextIO | None = None
+        self._failure: OSError | None = None
         self._listener = listener
 
     def __enter__(self) -> Self:
         if self._path is not None:
             try:
-                self._file = self._path.open("w", encoding="utf-8", buffering=1)
+                self._file = open(
+                    self._path, "w", encoding="utf-8", buffering=1, opener=_private
+                )
             except OSError as error:
                 raise self._unwritable(error) from error
         return self
@@ -59,19 +65,20 @@ class Trace:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is None:
-            return
-        file, self._file = self._file, None
-        try:
-            file.close()
-        except OSError as failure:
-            if error is None:  # else that has been told already
-                raise self._unwritable(failure) from failure
+        if self._file is not None:
+            file, self._file = self._file, None
+            try:
+                file.close()
+            except OSError as failure:
+                self._failure = failure
+        # An error under way says why things ended; Ctrl-C and its like say nothing that would be missed.
+        if self._failure is not None and not isinstance(error, Exception):
+            raise self._unwritable(self._failure) from self._failure
 
     def event(
         self, name: EventName, *, turn: int, revision: int = 0, t_s: float | None = None, **fields: Value
     ) -> None:
-        """Record that `name` happened at `t_s` (now, if not given)."""
+        """Record that `name` happened at `t_s` (now, if not given). Never raises."""
         if self._file is None and self._listener is None:
             return
         record: dict[str, Value] = {
@@ -85,9 +92,16 @@ class Trace:
             try:
                 self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
             except OSError as error:
-                raise self._unwritable(error) from error
+                file, self._file, self._failure = self._file, None, error
+                with contextlib.suppress(OSError):  # what it still holds has no room either
+                    file.close()
         if self._listener is not None:
             self._listener(record)
 
     def _unwritable(self, error: OSError) -> FamiliarError:
         return FamiliarError(f"cannot write the trace {self._path}: {error.strerror}")
+
+
+def _private(path: str, flags: int) -> int:
+    """An opener for what holds words of people: a new file is its owner's alone."""
+    return os.open(path, flags, 0o600)

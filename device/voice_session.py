@@ -5,7 +5,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -13,23 +13,16 @@ from device.companion import OpenDialogue, Places, open_dialogue
 from device.conversation import Conversation
 from device.display import Display, Notice
 from device.engines import choose_synthesizer, choose_transcriber
-from device.errors import SettingsError
-from device.settings import ListenSettings, Settings
+from device.settings import Settings
 from device.trace import Trace
 from firmware_bridge.body import TimelineBody
 from models.character import Character
-from voice.fileport import FilePort
 from voice.listener import Listener
 from voice.mouth import Mouth
 from voice.player import Player
 from voice.seams import AudioPort
 from voice.turns import TurnSettings, TurnTaker
 from voice.vad import SileroVad
-
-IDLE_POLL_S = 0.05
-AFTER_RECORDING_S = 0.5
-"""How long, beyond the hangover, a recording must have been over before the session ends: speech in its last frame is
-confirmed within 0.1 s and recognised at the first short silence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +42,12 @@ async def open_session(
     where: Places,
     *,
     make_port: Callable[[int], AudioPort],
+    sound_faults: Callable[[], Mapping[str, int]] = dict,
     trace: Trace,
     display: Display,
 ) -> AsyncIterator[Session]:
-    """Open everything a conversation needs. `make_port` gets the sample rate of the voice.
+    """Open everything a conversation needs. `make_port` gets the sample rate of the voice;
+    `sound_faults` counts what goes wrong with its sound.
 
     The three engines load at the same time, each on a thread. Raises the errors of all packages.
     """
@@ -68,7 +63,7 @@ async def open_session(
             Listener(
                 port,
                 SileroVad(),
-                TurnTaker(turn_settings(settings.listen)),
+                TurnTaker(TurnSettings(pause_ms=settings.listen.pause_ms, hangover_ms=settings.listen.hangover_ms)),
                 transcriber.result(),
                 speaking=lambda: mouth.speaking,
                 half_duplex=not settings.listen.barge_in,
@@ -81,30 +76,11 @@ async def open_session(
             body=TimelineBody(),
             trace=trace,
             display=display,
+            sound_faults=sound_faults,
         )
-        for notice in (*opened.notices, ears.notice, voice.notice):
-            if notice:
-                trace.event("degraded", turn=0, what=notice)
-                display.show(Notice(text=notice))
+        for notice in opened.notices:
+            trace.event("degraded", turn=0, what=notice)  # a person reads it in the log
+        for notice in filter(None, (ears.notice, voice.notice)):
+            trace.event("degraded", turn=0, what=notice)
+            display.show(Notice(text=notice))
         yield Session(conversation=conversation, opened=opened, ears=ears.name, voice=voice.name)
-
-
-def turn_settings(listen: ListenSettings) -> TurnSettings:
-    """The turn-taker's part of the settings. Raises SettingsError where they contradict each other."""
-    try:
-        return TurnSettings(pause_ms=listen.pause_ms, hangover_ms=listen.hangover_ms)
-    except ValueError as error:
-        raise SettingsError(f"[listen] {error}") from error
-
-
-async def run_recording(session: Session, port: FilePort, listen: ListenSettings) -> None:
-    """Converse until the recording is over and everything it called for has been said."""
-    async with asyncio.TaskGroup() as group:
-        talking = group.create_task(session.conversation.run(), name="conversation")
-        quiet_s = listen.hangover_ms / 1e3 + AFTER_RECORDING_S
-        quiet_since_s = time.monotonic()
-        while time.monotonic() - quiet_since_s < quiet_s and not talking.done():
-            if not port.input_ended or not session.conversation.idle:
-                quiet_since_s = time.monotonic()
-            await asyncio.sleep(IDLE_POLL_S)
-        talking.cancel()

@@ -32,8 +32,8 @@ _SIDECARS = ("-wal", "-shm")
 def open_database(path: Path) -> sqlite3.Connection:
     """The database at `path` with today's schema, created for its owner's eyes only if there is none.
 
-    Every commit is on the disk when it returns (WAL, synchronous=FULL). Raises `sqlite3.Error` (see `is_damaged`,
-    `explained`), MemoryAccessError or MemoryFormatError.
+    Every commit is on the disk when it returns (WAL, synchronous=FULL; but see `has_write_ahead_log`). Raises
+    `sqlite3.Error` (see `is_damaged`, `explained`), MemoryAccessError or MemoryFormatError.
     """
     _create_privately(path)
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
@@ -54,6 +54,12 @@ def open_database(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def has_write_ahead_log(connection: sqlite3.Connection) -> bool:
+    """False where the file system allows none: SQLite then keeps a rollback journal, without complaint."""
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    return bool(mode == "wal")
 
 
 def is_damaged(error: sqlite3.DatabaseError) -> bool:

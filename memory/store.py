@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from memory import index, rows
-from memory.database import explained, is_damaged, is_index_damaged, open_database, set_aside
+from memory.database import explained, has_write_ahead_log, is_damaged, is_index_damaged, open_database, set_aside
 from memory.errors import MemoryInputError
 from memory.messages import Recalled, Turn
 from memory.words import storable
@@ -44,7 +44,8 @@ class MemoryStore:
         """
         self.path = path.absolute()
         self.notice: str | None = None
-        """A sentence for people about the newest damage that was found and what was done about it; None if none was."""
+        """A sentence for people about the newest damage that was found and what was done about it, or about a place
+        that makes commits less safe; None when all is well."""
         self._conversations_lost = False
         self._connection = self._open()
 
@@ -69,14 +70,6 @@ class MemoryStore:
             return rows.add_conversation(connection, pair) if newest is None else newest
 
         return self._write("open a conversation", work)
-
-    def begin_conversation(self, person: str, character: str) -> int:
-        """The id of a new conversation of this pair. What they said before stays in memory, as another conversation."""
-
-        def work(connection: sqlite3.Connection) -> int:
-            return rows.add_conversation(connection, rows.ensure_pair(connection, person, character))
-
-        return self._write("begin a conversation", work)
 
     def commit_turn(self, turn: Turn) -> Turn:
         """Store a turn of an opened conversation; when this returns it is on the disk. Returns it with its `turn_id`.
@@ -153,13 +146,22 @@ class MemoryStore:
     def _open(self) -> sqlite3.Connection:
         try:
             try:
-                return open_database(self.path)
+                connection = open_database(self.path)
+                self._check_place(connection)
+                return connection
             except sqlite3.DatabaseError as error:
                 if not is_damaged(error):
                     raise
                 return self._begin_anew(set_aside(self.path))
         except sqlite3.Error as error:
             raise explained(error, self.path, "open the memory") from error
+
+    def _check_place(self, connection: sqlite3.Connection) -> None:
+        if not has_write_ahead_log(connection):
+            self._tell(
+                f"the memory {self.path} lies where SQLite can keep no write-ahead log: a power failure may cost the "
+                "newest turn; move it to a local disk"
+            )
 
     def _survive(self, damage: sqlite3.DatabaseError) -> None:
         """Mend the index if that is all that is damaged; else go on with an empty memory."""

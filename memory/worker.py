@@ -58,10 +58,6 @@ class AsyncMemory:
         """See `MemoryStore.open_conversation`."""
         return await self._call(lambda store: store.open_conversation(person, character))
 
-    async def begin_conversation(self, person: str, character: str) -> int:
-        """See `MemoryStore.begin_conversation`."""
-        return await self._call(lambda store: store.begin_conversation(person, character))
-
     async def commit_turn(self, turn: Turn) -> Turn:
         """See `MemoryStore.commit_turn`. Cancelling the caller does not cancel the commit."""
         commit = self._call(lambda store: store.commit_turn(turn))

@@ -33,7 +33,7 @@ class LlamaEngine:
         self._loaded = LoadedModel(path, settings)
         self.vocabulary = Vocabulary(self._loaded)
         # llama.cpp (the pinned one) crashes when it rotates quantized keys of heads that are no multiple of 64 wide.
-        self._kv = KvCache(self._loaded, n_batch=settings.n_batch, may_shift=settings.kv_type == "f16")
+        self._kv = KvCache(self._loaded, n_batch=self._loaded.n_batch, may_shift=settings.kv_type == "f16")
         self._has_logits = False
 
     @property
@@ -76,7 +76,10 @@ class LlamaEngine:
         if self._has_logits and tuple(tokens) == self._kv.tokens:
             return Prefilled(n_reused=len(tokens), n_shifted=0, n_prefilled=0)  # prepared, and nothing came between
         self._has_logits = False
-        self._kv.watch(stop_signal or StopSignal())
+        signal = stop_signal or StopSignal()
+        if signal.is_set():
+            return None  # superseded before it began: the newer request finds the cache untrimmed
+        self._kv.watch(signal)
         n_reused, n_shifted = self._kv.keep_only(tokens)
         if not self._kv.decode(tokens[n_reused:]):
             return None

@@ -32,6 +32,7 @@ class KvCache:
         self._abort_callback = ctypes.cast(abort_function(), self._lib.ggml_abort_callback)
         self._stop = StopSignal()
         self._tokens: list[int] = []
+        self._move_pending = False
         self.n_ctx: int = self._lib.llama_n_ctx(loaded.context)
 
     @property
@@ -63,6 +64,7 @@ class KvCache:
                 n_moved += run.length
             position += run.length
         self._tokens = kept
+        self._move_pending = self._move_pending or n_moved > 0
         return len(kept), n_moved
 
     def decode(self, tokens: Sequence[int]) -> bool:
@@ -71,7 +73,12 @@ class KvCache:
 
         Raises ModelError when llama.cpp fails.
         """
-        for start in range(0, len(tokens), self._n_batch):
+        n_done = 0
+        if self._move_pending and tokens:
+            if not self._finish_move(tokens[0]):
+                return False
+            n_done = 1
+        for start in range(n_done, len(tokens), self._n_batch):
             batch = tokens[start : start + self._n_batch]
             self._buffer[: len(batch)] = batch
             if not self._submit(self._lib.llama_batch_get_one(self._buffer, len(batch))):
@@ -87,6 +94,22 @@ class KvCache:
         self._tokens.append(token)
         return True
 
+    def _finish_move(self, token: int) -> bool:
+        """Append the token with which llama.cpp carries out a move: only now it rotates the keys, in place and layer by
+        layer. Broken off there it would rotate all of them once more the next time, so nothing stops this one; a
+        single token keeps the wait short (move and token: 16 ms for SmolLM2-135M, one thread, 400 tokens). False when
+        the watched signal was set before."""
+        stop = self._stop
+        if stop.is_set():
+            return False
+        self.watch(StopSignal())
+        try:
+            done = self.decode_one(token)
+        finally:
+            self.watch(stop)
+        self._move_pending = False
+        return done
+
     def _submit(self, batch: Any) -> bool:
         if self._stop.is_set():
             return False
@@ -100,8 +123,8 @@ class KvCache:
         raise ModelError(f"llama.cpp could not evaluate the text (code {answer}): {reason or 'no reason given'}")
 
     def _cut_back(self) -> None:
-        """Remove what an unfinished batch left behind."""
-        if not self._lib.llama_memory_seq_rm(self._memory, _SEQUENCE, len(self._tokens), -1):
+        """Remove what an unfinished batch left behind; everything where keys may be half moved."""
+        if self._move_pending or not self._lib.llama_memory_seq_rm(self._memory, _SEQUENCE, len(self._tokens), -1):
             self._forget()
 
     def _drop_around(self, plan: tuple[Run, ...]) -> bool:
@@ -123,3 +146,4 @@ class KvCache:
         clear_data = True
         self._lib.llama_memory_clear(self._memory, clear_data)
         self._tokens = []
+        self._move_pending = False

@@ -18,6 +18,8 @@ from models.threads import default_threads
 
 logger = logging.getLogger(__name__)
 
+_CPU_BATCH, _GPU_BATCH = 64, 512
+
 _NATIVE_KV_TYPES = {"f16": 1, "q8_0": 8}  # ggml_type
 
 
@@ -26,23 +28,24 @@ class EngineSettings:
     """How to run a model. `threads` 0 means all physical cores but one, at most 4; never more run than processors.
 
     `n_ctx` tokens of context are allocated (cut to what the model was trained with). `n_batch` tokens are computed at
-    once: 64 prefills within 2% of the best speed (SmolLM2-135M, one thread: 167 tokens/s; 16: 159, 128: 170, 512: 162)
-    with a compute buffer of 6 MB, and an abort on a GPU waits for one batch. `gpu_layers` -1 puts all on a GPU where
+    once; 0 means 64 on a CPU, which prefills within 2% of the best speed (SmolLM2-135M, one thread: 167 tokens/s; 16:
+    159, 128: 170, 512: 162) with a compute buffer of 6 MB, and 512 on a GPU: llama.cpp's own choice, not measured here
+    (an abort on a GPU waits for one batch). `gpu_layers` -1 puts all on a GPU where
     llama.cpp was built for one. `kv_type` "q8_0" halves the cache; it costs speed (on a CPU 60% with a full context)
     and is never shifted, so that what follows a removed part is computed anew. Without `mmap` the weights are read into
     memory of the process.
     """
 
     n_ctx: int = 2048
-    n_batch: int = 64
+    n_batch: int = 0
     threads: int = 0
     gpu_layers: int = -1
     kv_type: Literal["f16", "q8_0"] = "f16"
     mmap: bool = True
 
     def __post_init__(self) -> None:
-        if self.n_ctx < 1 or self.n_batch < 1 or self.threads < 0:
-            raise ValueError("n_ctx and n_batch must be at least 1, threads at least 0")
+        if self.n_ctx < 1 or self.n_batch < 0 or self.threads < 0:
+            raise ValueError("n_ctx must be at least 1, n_batch and threads at least 0")
 
 
 class LoadedModel:
@@ -79,6 +82,12 @@ class LoadedModel:
             raise RuntimeError("the model is closed")
         return self._context
 
+    @property
+    def n_batch(self) -> int:
+        """How many tokens are computed at once."""
+        n_batch: int = self.lib.llama_n_batch(self.context)
+        return n_batch
+
     def close(self) -> None:
         """Free context and model. May be called again."""
         self._free()
@@ -111,7 +120,8 @@ def _new_context(llama: LlamaCpp, path: Path, model: Any, settings: EngineSettin
     if settings.n_ctx > n_trained:
         logger.warning("%s was trained with %d tokens of context; n_ctx is cut to that", path.name, n_trained)
     params.n_ctx = min(settings.n_ctx, n_trained)
-    params.n_batch = params.n_ubatch = settings.n_batch
+    n_batch = settings.n_batch or (_CPU_BATCH if _on_cpu(lib, settings) else _GPU_BATCH)
+    params.n_batch = params.n_ubatch = n_batch
     params.n_outputs_max = 1  # else llama.cpp reserves room for the logits of every token of a batch
     params.n_threads = params.n_threads_batch = _threads(settings)
     params.type_k = params.type_v = _NATIVE_KV_TYPES[settings.kv_type]
@@ -139,10 +149,13 @@ def _threads(settings: EngineSettings) -> int:
 def _flash_attention(lib: Any, settings: EngineSettings) -> int:
     """Off on a CPU, where it is the slower way (14 tokens after 1800 of SmolLM2-135M: 210 ms with it, 128 without);
     llama.cpp's choice on a GPU and for a quantized cache, which needs it."""
-    on_cpu = settings.gpu_layers == 0 or not lib.llama_supports_gpu_offload()
     disabled, auto = lib.LLAMA_FLASH_ATTN_TYPE_DISABLED, lib.LLAMA_FLASH_ATTN_TYPE_AUTO
-    kind: int = disabled if on_cpu and settings.kv_type == "f16" else auto
+    kind: int = disabled if _on_cpu(lib, settings) and settings.kv_type == "f16" else auto
     return kind
+
+
+def _on_cpu(lib: Any, settings: EngineSettings) -> bool:
+    return settings.gpu_layers == 0 or not lib.llama_supports_gpu_offload()
 
 
 def _free(lib: Any, context: Any, model: Any) -> None:

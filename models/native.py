@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 _INFO, _WARN, _ERROR = 2, 3, 4  # enum ggml_log_level
 
+_SHOW_CURSOR = b"\x1b[?25h"
+
 _AbortCallback = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
 
 
@@ -54,6 +56,8 @@ def _leave(reason: bytes) -> None:
     file with absurd numbers in it can bring about. It cannot be kept from that: say so in a line, in place of a stack
     trace by a debugger and a core dump."""
     where, _, what = reason.decode("utf-8", "replace").partition("\n")[0].partition(": ")  # file and line of its source
+    if os.isatty(2):
+        os.write(2, _SHOW_CURSOR)  # no other clean-up runs, and whoever draws on the terminal may have hidden it
     os.write(2, f"llama.cpp had to give up: {what or where}; try another model file, or pull this one again\n".encode())
     os._exit(1)
 

@@ -126,17 +126,24 @@ class PromptBuilder:
         entries = self._entries(history)
         tokens: list[int] = []
         newest_start = 0
-        for segment in self._template.render([entry.role for entry in entries]):
+        lead = ""
+        segments = self._template.render([entry.role for entry in entries])
+        for number, segment in enumerate(segments):
             if isinstance(segment, str):
-                tokens += self._tokenize(segment, parse_special=True, continues=self._continues(tokens))
+                # A space before a word is part of the word's token. Where the reply is to follow, the model continues.
+                text = segment if number + 1 == len(segments) else segment.removesuffix(" ")
+                lead = segment[len(text) :]
+                tokens += self._tokenize(text, parse_special=True, continues=self._continues(tokens))
                 continue
             entry = entries[segment]
-            for number, part in enumerate(entry.parts):
-                tokens += self._content(part, continues=self._continues(tokens), separated=number > 0)
+            for part in entry.parts:
+                tokens += self._content(part, continues=self._continues(tokens), lead=lead)
+                lead = _SEPARATOR
             if entry is entries[-1]:
                 newest_start = len(tokens)
                 last = Message(role="user", text=newest)
-                tokens += self._content(last, continues=self._continues(tokens), separated=bool(entry.parts))
+                tokens += self._content(last, continues=self._continues(tokens), lead=lead)
+            lead = ""
         leading = self._tokenizer.leading_token
         if leading is not None and tokens[0] != leading:
             return [leading, *tokens], newest_start + 1
@@ -160,13 +167,12 @@ class PromptBuilder:
             entries[0].parts[:0] = system.parts
         return entries
 
-    def _content(self, message: Message, *, continues: bool, separated: bool = False) -> tuple[int, ...]:
-        """The tokens of a message, after a separator where it is not the first of its entry."""
-        separator = _SEPARATOR if separated else ""
+    def _content(self, message: Message, *, continues: bool, lead: str = "") -> tuple[int, ...]:
+        """The tokens of a message with `lead` in front of it; none of a blank one."""
         if message.tokens:
-            return self._tokenize(separator, parse_special=False, continues=continues) + message.tokens
+            return self._tokenize(lead, parse_special=False, continues=continues) + message.tokens
         text = message.text.strip()
-        return self._tokenize(separator + text if text else "", parse_special=False, continues=continues)
+        return self._tokenize(lead + text if text else "", parse_special=False, continues=continues)
 
     def _continues(self, tokens: list[int]) -> bool:
         return bool(tokens) and not self._tokenizer.is_markup(tokens[-1])

@@ -19,7 +19,9 @@ _PLACEHOLDER = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
 
 
 class ChatTemplate:
-    """One model's template. `supports_system` says whether it has a place for a system message."""
+    """One model's template. `supports_system` says whether it has a place for a system message, and that before
+    everything else: a template that writes it into the last user's message would change the prompt's beginning with
+    every turn."""
 
     def __init__(
         self,
@@ -48,7 +50,7 @@ class ChatTemplate:
         with self._explained("does not parse"):
             self._template = self._environment.compile_bounded(source)
         self.render(("user",))
-        self.supports_system = self._renders(("system", "user"))
+        self.supports_system = self._renders(("system", "user", "assistant", "user"))
 
     def render(self, roles: Sequence[Role]) -> tuple[str | int, ...]:
         """The prompt for messages of these roles, up to where the assistant's next message begins: texts of the

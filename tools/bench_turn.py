@@ -26,7 +26,7 @@ from device.engines import choose_model, choose_synthesizer, choose_transcriber
 from device.settings import Settings
 from models.character import Character
 from models.engine import LlamaEngine
-from models.messages import Finished, Piece
+from models.messages import Finished, Piece, Prefilled
 from tools.bare_engines import BareEngines, BareTurn, SaidTurn
 from tools.spoken_run import Spoken, Turn, person_speaks, run_spoken
 from tools.stats import Spread
@@ -246,6 +246,8 @@ async def _written(character: Character, settings: Settings, where: Places) -> l
             pieces: list[Piece] = []
             async with aclosing(opened.dialogue.reply(prepared)) as reply:
                 async for piece in reply:
+                    if isinstance(piece, Prefilled):
+                        continue
                     if not pieces:
                         first_token_s.append(time.monotonic() - begun_s)
                     if isinstance(piece, Finished):

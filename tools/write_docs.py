@@ -32,7 +32,8 @@ context_tokens = 4096
 ```
 
 Models, memories and caches lie in the state directory: `$FAMILIAR_STATE`, else the `$STATE_DIRECTORY` that systemd
-sets, else `~/.local/share/familiar`. Relative paths in the file count from its folder.
+sets, else `~/.local/share/familiar`. Relative paths among the settings count from the folder of the settings file,
+without one from the working directory.
 
 """
 

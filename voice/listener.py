@@ -8,8 +8,9 @@ the silence has lasted long enough to end the turn. What they mean is left to `d
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -55,6 +56,10 @@ reading of the microphone, whose port counts what it loses."""
 WAITING_TURNS = 64
 """More turns than the audio buffer can hold. When full, reading the microphone waits, as above."""
 
+ECHO_TAIL_S = 0.25
+"""In half duplex the microphone stays deaf to what it heard within this time of the character's last word, for the
+echo of a room and devices that misjudge their delay. Chosen, not measured."""
+
 CLOSE_TIMEOUT_S = 5.0
 """How long leaving waits for a recognition under way, which cannot be cancelled: 30 s of speech take 2 s on a slow
 core."""
@@ -93,15 +98,19 @@ class Listener:
         *,
         speaking: Callable[[], bool] = lambda: False,
         half_duplex: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`port` is open already and stays so. `speaking` tells whether the character speaks: then it takes longer
-        speech to begin a turn, and with `half_duplex` the microphone is deaf."""
+        """`port` is open already and stays so; `clock` is the one its times are on. `speaking` tells whether the
+        character speaks: then it takes longer speech to begin a turn, and with `half_duplex` the microphone is deaf,
+        also to what was heard within ECHO_TAIL_S after it."""
         self._port = port
         self._vad = vad
         self._turn_taker = turn_taker
         self._transcriber = transcriber
         self._speaking = speaking
         self._half_duplex = half_duplex
+        self._clock = clock
+        self._deaf_until_s = -math.inf
         settings = turn_taker.settings
         kept_s = settings.max_turn_s + settings.preroll_ms / 1000 + BEHIND_S
         self._buffer = UtteranceBuffer(round(kept_s * MIC_RATE_HZ))
@@ -120,16 +129,18 @@ class Listener:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait((self._running,))
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        try:
+            if self._running is not None:
+                self._running.cancel()
+                await asyncio.wait((self._running,))
+        finally:
+            self._executor.shutdown(wait=False, cancel_futures=True)
         if self._native is not None:
             _, unfinished = await asyncio.to_thread(wait, (self._native,), CLOSE_TIMEOUT_S)
             if unfinished:
                 log.warning("speech recognition was left behind: it did not stop within %s s", CLOSE_TIMEOUT_S)
 
-    async def messages(self) -> AsyncIterator[ListenerMessage]:
+    async def messages(self) -> AsyncGenerator[ListenerMessage, None]:
         """Listen, until the port has no more frames. Once only.
 
         In order, for each turn: SpeechStarted; PartialText now and then; at each pause SpeechPaused and a Heard that is
@@ -167,7 +178,7 @@ class Listener:
         self._vad.reset()
         while (frame := await self._port.read()) is not None:
             speaking = self._speaking()
-            if speaking and self._half_duplex:
+            if self._half_duplex and self._is_deaf_to(frame, speaking=speaking):
                 frame = MicFrame(samples=np.zeros_like(frame.samples), end_sample=frame.end_sample)
             self._buffer.append(frame)
             probability = self._vad.probability(frame.samples)
@@ -178,6 +189,12 @@ class Listener:
             await self._on_turn(event)
         self._news.set()
         await self._utterances.put(None)
+
+    def _is_deaf_to(self, frame: MicFrame, *, speaking: bool) -> bool:
+        """Judged by when the microphone heard it: frames are read late, some after the character fell silent."""
+        if speaking:
+            self._deaf_until_s = self._clock() + ECHO_TAIL_S
+        return speaking or self._port.mic_time_s(frame.end_sample - frame.samples.size) < self._deaf_until_s
 
     async def _on_turn(self, event: TurnEvent) -> None:
         """Report an event and pass it on. Recognition learns of a pause or an end after the report and of a resumption

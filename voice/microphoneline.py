@@ -8,6 +8,7 @@ callback may do, and nothing is lost by polling, because the clock says when the
 
 import math
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -29,10 +30,11 @@ _ROUNDING = 1e-6
 class MicrophoneLine:
     """A ring with a clock. Full: the newest sound is lost and counted in `overruns`; positions count what was kept."""
 
-    def __init__(self, *, device_rate_hz: int = MIC_RATE_HZ) -> None:
+    def __init__(self, *, device_rate_hz: int = MIC_RATE_HZ, clock: Callable[[], float] = time.monotonic) -> None:
         self.blocks = 0
         """Blocks pushed since creation: a device that is alive makes this grow."""
-        self._opened_s = time.monotonic()
+        self._now_s = clock
+        self._opened_s = clock()
         self._pushed_s = self._opened_s
         self._block_s = 0.01
         self._device_rate_hz = device_rate_hz
@@ -54,7 +56,7 @@ class MicrophoneLine:
         if n:
             self._clock.log(first, n, adc_time_s)
             self._block_s = len(block) / self._device_rate_hz
-            self._pushed_s = time.monotonic()
+            self._pushed_s = self._now_s()
         self.blocks += 1
 
     def next_frame(self) -> MicFrame | None:
@@ -74,7 +76,7 @@ class MicrophoneLine:
         is due. Never 0, so that others get their turn."""
         missing_s = (FRAME_SAMPLES - len(self._ready)) / MIC_RATE_HZ - len(self._ring) / self._device_rate_hz
         due_s = self._pushed_s + math.ceil(missing_s / self._block_s - _ROUNDING) * self._block_s
-        return max(_POLL_S, due_s - time.monotonic())
+        return max(_POLL_S, due_s - self._now_s())
 
     def time_s(self, sample: int) -> float:
         """Monotonic time at which the 16 kHz `sample` met the converter; before the first block, as if it never

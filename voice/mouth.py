@@ -6,9 +6,10 @@ the reply says, and what happens after an interruption, is left to the caller.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import aclosing
 from types import TracebackType
 from typing import Self
@@ -26,8 +27,13 @@ from voice.messages import (
 from voice.player import Player
 from voice.seams import Synthesizer
 
+log = logging.getLogger(__name__)
+
 CURSOR_POLL_S = 0.01
 """How often the cursor is read while speaking: one block of a low-latency sound device."""
+
+CLOSE_TIMEOUT_S = 5.0
+"""How long leaving waits for a sentence under way, whose synthesis cannot be cancelled."""
 
 
 class Mouth:
@@ -37,6 +43,8 @@ class Mouth:
         self._synthesizer = synthesizer
         self._player = player
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="synthesis")
+        self._closing: Future[None] | None = None
+        """The closing of the latest generator, behind which the thread has nothing to do."""
         self._gestures: list[tuple[int, Gesture]] = []
         self._open = False
         self._speaking = False
@@ -49,7 +57,11 @@ class Mouth:
     ) -> None:
         self.stop()
         # What still waits there only closes generators, behind at most one step of a native call.
-        await asyncio.to_thread(self._thread.shutdown)
+        self._thread.shutdown(wait=False)
+        if self._closing is not None:
+            _, unfinished = await asyncio.to_thread(wait, (self._closing,), CLOSE_TIMEOUT_S)
+            if unfinished:
+                log.warning("speech synthesis was left behind: it did not stop within %s s", CLOSE_TIMEOUT_S)
 
     @property
     def speaking(self) -> bool:
@@ -72,6 +84,10 @@ class Mouth:
         self._open = self._speaking = False
         self._gestures.clear()
         return self._player.stop()
+
+    async def last_heard_s(self) -> float | None:
+        """After `stop`: when the last sample leaves the loudspeaker; None if nothing of the reply does."""
+        return await self._player.last_heard_s()
 
     async def speak(self, parts: asyncio.Queue[SpeechPart | None], emit: Callable[[MouthEvent], None]) -> None:
         """Speak what arrives until None does, and return when the last sample has been heard.
@@ -119,7 +135,7 @@ class Mouth:
                 yield chunk
         finally:
             # A native call under way cannot be cancelled: the closing waits behind it, not here.
-            self._thread.submit(chunks.close)
+            self._closing = self._thread.submit(chunks.close)
 
     async def _follow_cursor(self, said_all: asyncio.Event, emit: Callable[[MouthEvent], None]) -> None:
         heard_reported = False

@@ -38,12 +38,13 @@ class PiperSynthesizer:
         length_scale: float | None = None,
         noise_scale: float | None = None,
         noise_w_scale: float | None = None,
-        n_threads: int = 2,
+        n_threads: int = 1,
     ) -> None:
         """Load a voice and speak one word with it, so that the first reply does not pay for the first run.
 
         `config_path` is `model_path` with ".json" appended unless given; `speaker` is a name or number of a voice with
-        several. Scales left out are the voice's own: length (above 1 is slower), noise and noise of durations.
+        several. Scales left out are the voice's own: length (above 1 is slower), noise and noise of durations. One
+        thread leaves the processors to the language model, which writes the next clause meanwhile.
         Raises VoiceModelError if a file is missing, damaged or of another kind, or piper-tts is not installed.
         """
         model_path = Path(model_path)
@@ -65,16 +66,22 @@ class PiperSynthesizer:
         self._try(model_path)
 
     def synthesize(self, speech: str) -> Generator[SpeechChunk, None, None]:
-        """Sound for one clause, a chunk per sentence, with marks if the voice knows its word times."""
+        """Sound for one clause, a chunk per sentence, with marks if the voice knows its word times. Raises
+        VoiceModelError if the voice fails."""
+        from onnxruntime.capi import onnxruntime_pybind11_state as ort
+
         # Piper takes what stands in [[ ]] for phonemes, no NUL, and UTF-8 has no place for lone surrogates.
         speech = speech.replace("[[", "  ").replace("\0", " ").encode("utf-8", errors="replace").decode("utf-8")
-        said = self._chars_said(speech)
-        n_samples = 0
-        for chunk in self._voice.synthesize(speech, self._config, include_alignments=self.knows_word_times):
-            samples = chunk.audio_int16_array.reshape(-1)
-            marks = tuple(self._marks(chunk, said, n_samples))
-            n_samples += samples.size
-            yield SpeechChunk(samples=samples, marks=marks)
+        try:
+            said = self._chars_said(speech)
+            n_samples = 0
+            for chunk in self._voice.synthesize(speech, self._config, include_alignments=self.knows_word_times):
+                samples = chunk.audio_int16_array.reshape(-1)
+                marks = tuple(self._marks(chunk, said, n_samples))
+                n_samples += samples.size
+                yield SpeechChunk(samples=samples, marks=marks)
+        except (ort.Fail, ort.InvalidArgument, ort.RuntimeException, KeyError, ValueError, RuntimeError) as error:
+            raise VoiceModelError(f"{self.name} cannot speak: {_one_line(error)}") from error
 
     def _chars_said(self, speech: str) -> Iterator[int | None]:
         """For each word the voice will say, the characters of `speech` said after it; ends early if not known."""
@@ -95,13 +102,7 @@ class PiperSynthesizer:
                 yield WordMark(chars=chars, sample=first_sample + end)
 
     def _try(self, model_path: Path) -> None:
-        from onnxruntime.capi import onnxruntime_pybind11_state as ort
-
-        try:
-            n_samples = sum(chunk.samples.size for chunk in self.synthesize("a"))
-        except (ort.Fail, ort.InvalidArgument, ort.RuntimeException, KeyError, ValueError, RuntimeError) as error:
-            raise VoiceModelError(f"{model_path.name} cannot speak: {_one_line(error)}") from error
-        if n_samples == 0:
+        if not any(chunk.samples.size for chunk in list(self.synthesize("a"))):
             raise VoiceModelError(f"{model_path.name} makes no sound: is {model_path.name}.json the file it came with?")
 
 

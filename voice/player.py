@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from voice.alignment import heard_end, word_ends
 from voice.messages import Clause, Pcm, WordMark
@@ -19,6 +20,9 @@ _LETTERS_PER_S = 14.0
 
 _WAIT_S = 0.1
 """Longest sleep for room in the speaker's ring, which holds far more than that, or for the last sample."""
+
+_TAKE_S = 0.1
+"""How long a device may take for its next block, ten times the usual, until a stopped reply is not waited for."""
 
 _SETTLE_S = 0.002
 """Shortest sleep while waiting: a fifth of a device's usual block."""
@@ -33,6 +37,8 @@ class _Sounding:
     n_samples: int = 0
     marks: list[WordMark] = field(default_factory=list)
     complete: bool = False
+    ends: tuple[int, ...] = ()
+    """Of its words, once it is complete and was looked at: they change no more."""
 
 
 class Player:
@@ -49,6 +55,8 @@ class Player:
         self._reply = 0
         self._open = False
         self._clauses: list[_Sounding] = []
+        self._n_over = 0
+        """How many of the clauses, from the first, have been heard to their end."""
         self._begin_sample = 0
         self._heard_end = 0
         self._first_heard_s: float | None = None
@@ -65,6 +73,7 @@ class Player:
         self._reply += 1
         self._open = True
         self._clauses.clear()
+        self._n_over = 0
         self._begin_sample = self._speaker.written()
         self._heard_end = 0
         self._first_heard_s = None
@@ -120,6 +129,17 @@ class Player:
             self._open = False
         return self._heard_end
 
+    async def last_heard_s(self) -> float | None:
+        """After `stop`: monotonic time at which the reply's last sample leaves the speaker, known once the device has
+        taken it. None if none will, or if the device takes nothing any more."""
+        last = self._speaker.written() - 1
+        if last < self._begin_sample:
+            return None
+        limit_s = self._clock() + _TAKE_S
+        while (heard_s := self._speaker.heard_at_s(last)) is None and self._clock() < limit_s:  # noqa: ASYNC110  a device's thread sets no event
+            await asyncio.sleep(_SETTLE_S)
+        return heard_s
+
     def _current(self, clause: Clause) -> _Sounding:
         if not self._clauses or self._clauses[-1].clause != clause:
             self._clauses.append(_Sounding(clause=clause, start=self._speaker.written()))
@@ -134,12 +154,15 @@ class Player:
 
     def _advance(self, heard: int) -> None:
         """Move the heard offset up to the speaker's count `heard`; never back, when an estimate proves too early."""
-        for sounding in self._clauses:
+        for sounding in islice(self._clauses, self._n_over, None):
             if heard <= sounding.start:
                 break
-            ends = word_ends(sounding.clause, sounding.marks, self._expected_samples(sounding))
+            ends = sounding.ends or word_ends(sounding.clause, sounding.marks, self._expected_samples(sounding))
             offset = heard_end(sounding.clause, ends, heard - sounding.start)
             self._heard_end = max(self._heard_end, offset or 0)
+            if sounding.complete:
+                sounding.ends = ends
+                self._n_over += heard >= sounding.start + sounding.n_samples
 
     def _expected_samples(self, sounding: _Sounding) -> int:
         """The clause's length, estimated while it grows: from its own marks, else from the voice's rate so far."""

@@ -7,9 +7,13 @@ was unplugged is left to the caller, who gets an AudioDeviceError.
 """
 
 import asyncio
+import atexit
 import logging
+import sys
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
@@ -52,8 +56,7 @@ class PortAudioPort:
         self._alive: dict[Side, tuple[int, float]] = {}
         self._closed = False
         self._underflows_before = 0
-        # One thread opens and closes, in order: both may block, and what is cancelled while opening is closed after it.
-        self._opener = ThreadPoolExecutor(1, thread_name_prefix="portaudio")
+        self._thread: threading.Thread | None = None
 
     @property
     def speaker(self) -> SpeakerLine:
@@ -77,25 +80,16 @@ class PortAudioPort:
 
     async def __aenter__(self) -> Self:
         try:
-            await asyncio.get_running_loop().run_in_executor(self._opener, self._open)
+            await asyncio.wrap_future(self._in_thread(self._open))
         except BaseException:
-            self._closed = True
-            self._opener.submit(self._close)
-            self._opener.shutdown(wait=False)
+            await self._shut()
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._closed = True
-        closing = self._opener.submit(self._close)
-        self._opener.shutdown(wait=False)
-        try:
-            async with asyncio.timeout(_CLOSE_S):
-                await asyncio.wrap_future(closing)
-        except TimeoutError:
-            _logger.warning("the sound devices did not close within %.0f s", _CLOSE_S)
+        await self._shut()
 
     async def read(self) -> MicFrame | None:
         """The next frame, in order, as soon as the device has delivered it; None once the port is closed."""
@@ -135,7 +129,41 @@ class PortAudioPort:
         name = self._names[side]
         return f'"{name}"' if name else "(the system's default)"
 
-    # On the opener's thread -------------------------------------------------------------------------------------------
+    async def _shut(self) -> None:
+        """Close the devices, also those that are just being opened; wait for that as long as a healthy one takes."""
+        self._closed = True
+        closing = self._in_thread(self._close)
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await asyncio.wrap_future(closing)
+        except TimeoutError:
+            _logger.warning("the sound devices did not close within %.0f s", _CLOSE_S)
+        finally:
+            if not closing.done():
+                _leave_at_exit()
+
+    def _in_thread(self, call: Callable[[], None]) -> Future[None]:
+        """Run `call` once what was started before it is through. On a daemon thread: one that hangs in a sound server
+        must not keep the process from ending, as the thread of an executor would."""
+        done: Future[None] = Future()
+        done.set_running_or_notify_cancel()  # whoever stops waiting does not stop the call
+        before = self._thread
+
+        def run() -> None:
+            if before is not None:
+                before.join()
+            try:
+                call()
+            except BaseException as error:  # noqa: BLE001 - raised where the future is awaited
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+        self._thread = threading.Thread(target=run, name="portaudio", daemon=True)
+        self._thread.start()
+        return done
+
+    # On the thread that opens and closes ------------------------------------------------------------------------------
 
     def _open(self) -> None:
         sounddevice = load_portaudio()
@@ -145,7 +173,7 @@ class PortAudioPort:
         with quiet_stderr():
             self._capture = Capture(sounddevice, microphone)
             self._playback = Playback(sounddevice, speaker, self._speaker_rate_hz)
-            self._settle(self._capture, self._playback)
+        self._settle(self._capture, self._playback)
         self._underflows_before = self._playback.underflows
 
     def _settle(self, capture: Capture, playback: Playback) -> None:
@@ -166,3 +194,10 @@ class PortAudioPort:
         for stream in (self._capture, self._playback):
             if stream is not None:
                 stream.close()
+
+
+def _leave_at_exit() -> None:
+    """Keep `sounddevice` from ending PortAudio with the process, which would wait for the sound server that hangs."""
+    # Not imported here: a thread that hangs while it imports it holds the lock of the import.
+    if (sounddevice := sys.modules.get("sounddevice")) is not None:
+        atexit.unregister(sounddevice._exit_handler)

@@ -10,6 +10,7 @@ import re
 import struct
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +57,20 @@ class _Word:
     posterior: float
 
 
+@contextmanager
+def _decoding() -> Iterator[None]:
+    """What PocketSphinx raises where it fails, as the error of this package."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        raise VoiceModelError(f"pocketsphinx failed: {error}; start again") from error
+
+
 class SphinxTranscriber:
-    """PocketSphinx with a trigram language model of general English. Opening it takes 0.4 s and 80 MB."""
+    """PocketSphinx with a trigram language model of general English. Opening it takes 0.4 s and 80 MB.
+
+    Every method raises VoiceModelError if the decoder fails.
+    """
 
     name = "pocketsphinx"
 
@@ -84,6 +97,7 @@ class SphinxTranscriber:
         self._transcript: Transcript | None = None
         self._mean_after = CEPSTRAL_MEAN
 
+    @_decoding()
     def begin(self) -> None:
         """See `Transcriber`. What the last utterance taught about voice and microphone is kept if it had words."""
         if self._in_utterance:
@@ -95,6 +109,7 @@ class SphinxTranscriber:
         self._n_decoded = 0
         self._transcript = None
 
+    @_decoding()
     def feed(self, samples: Pcm) -> None:
         """See `Transcriber`. Decodes the audio at once.
 
@@ -105,6 +120,7 @@ class SphinxTranscriber:
         self._transcript = None
         self._decode(CATCH_UP * samples.nbytes)
 
+    @_decoding()
     def partial(self) -> str:
         """See `Transcriber`. Empty while decoding again after a pause."""
         if not self._in_utterance or self._n_decoded < len(self._audio):
@@ -112,6 +128,7 @@ class SphinxTranscriber:
         hypothesis = self._decoder.hyp()
         return _tidy(hypothesis.hypstr) if hypothesis else ""
 
+    @_decoding()
     def result(self) -> Transcript:
         """See `Transcriber`. Two more passes over what was found take 0.04 s for a second of audio. Asked again without
         new audio, it gives the same transcript at once."""

@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from voice.errors import AudioDeviceError
-from voice.messages import MIC_RATE_HZ
+from voice.messages import MIC_RATE_HZ, Pcm
 from voice.microphoneline import MicrophoneLine
 from voice.soundcards import AudioDevice, Side
 from voice.speakerline import SpeakerLine
@@ -21,21 +23,27 @@ _PLAYBACK_LATENCY_S = 0.04
 processor and the interpreter's lock busy, 40 ms twice, 60 ms never (two cores, PulseAudio); all of it delays an
 interruption."""
 
+_USUAL_RATES_HZ = (48_000, 44_100)
+"""Of sound cards. PortAudio reports one rate per device, for some host interfaces one that the card itself refuses."""
+
 _CREDIBLE_S = 2.0
 """A converter further than this from the callback is a host interface that does not tell its times."""
 
 
 class Capture:
-    """The microphone's stream, delivering into `line`."""
+    """The microphone's stream, delivering into `line`; of a device with pairs only, the mean of both channels, because
+    a single microphone on a digital bus is wired to either."""
 
     def __init__(self, sounddevice: Any, device: AudioDevice) -> None:
         self.overflows = 0
         """Blocks before which the device lost sound because a callback came too late."""
         self.line = MicrophoneLine()
         self._latency_s = 0.0  # here, because the first callback may come before the stream is returned
+        self._halves: Pcm = np.zeros((2, 0), np.int16)
 
         def start(rate_hz: int, channels: int) -> Any:
             self.line = MicrophoneLine(device_rate_hz=rate_hz)
+            self._halves = np.zeros((2, rate_hz // _BLOCKS_PER_S), np.int16)
             return _start(sounddevice.InputStream, device, rate_hz, channels, _CAPTURE_LATENCY, self._on_block)
 
         self._stream = _first_that_starts(sounddevice, device, "microphone", MIC_RATE_HZ, device.inputs, start)
@@ -53,7 +61,17 @@ class Capture:
     def _on_block(self, indata: Any, frames: int, times: Any, status: Any) -> None:
         now_s = time.monotonic()
         self.overflows += bool(status.input_overflow)
-        self.line.push(indata[:, 0], now_s + _offset_s(times.inputBufferAdcTime - times.currentTime, -self._latency_s))
+        adc_time_s = now_s + _offset_s(times.inputBufferAdcTime - times.currentTime, -self._latency_s)
+        self.line.push(indata[:, 0] if indata.shape[1] == 1 else self._mean(indata), adc_time_s)
+
+    def _mean(self, pairs: Pcm) -> Pcm:
+        """Of both channels, halved first so that it fits. In place: this runs in the callback."""
+        mean: Pcm = self._halves[0, : len(pairs)]
+        other: Pcm = self._halves[1, : len(pairs)]
+        np.right_shift(pairs[:, 0], 1, out=mean)
+        np.right_shift(pairs[:, 1], 1, out=other)
+        np.add(mean, other, out=mean)
+        return mean
 
 
 class Playback:
@@ -109,7 +127,7 @@ def _offset_s(told_s: float, usual_s: float) -> float:
 
 def _layouts(wanted_hz: int, usual_hz: int, max_channels: int) -> Iterator[tuple[int, int]]:
     """Rates and channel counts to try, best first: one channel at the rate we want; some cards have pairs only."""
-    for rate_hz in dict.fromkeys((wanted_hz, usual_hz)):
+    for rate_hz in dict.fromkeys((wanted_hz, usual_hz, *_USUAL_RATES_HZ)):
         for channels in range(1, min(max_channels, 2) + 1):
             yield rate_hz, channels
 

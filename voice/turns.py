@@ -53,8 +53,10 @@ class TurnSettings:
     preroll_ms: int = 320
     """Audio before the first voiced frame that belongs to the turn: the unvoiced onset (s, f, h) of the first word."""
 
-    max_turn_s: float = 30.0
-    """Length at which a turn is ended by force: Whisper's window, and the bound on the memory a turn takes."""
+    max_turn_s: float = 29.0
+    """Length from its first voiced frame on at which a turn is ended by force: with the pre-roll and the frame that
+    notices it still within Whisper's window of 30 s, past which it would cost a second decode. Bounds the memory a turn
+    takes."""
 
     def __post_init__(self) -> None:
         if not 0 < self.speech_off <= self.speech_on <= 1:

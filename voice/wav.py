@@ -223,7 +223,7 @@ class WavWriter:
         self._temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         try:
             # Unbuffered: what was appended is in the file, and a full disk is noticed where it happens.
-            self._file = self._temporary.open("xb", buffering=0)
+            self._file = open(self._temporary, "xb", buffering=0, opener=_private)
         except OSError as error:
             raise self._failure("cannot be written", error) from error
         try:
@@ -274,3 +274,8 @@ class WavWriter:
         return AudioFileError(
             f"{self.path} {what} ({error.strerror}): check that its folder exists, is writable and has room"
         )
+
+
+def _private(path: str, flags: int) -> int:
+    """An opener for recordings of people: the file is its owner's alone."""
+    return os.open(path, flags, 0o600)

@@ -6,6 +6,7 @@ texts, and it costs about the same for one second as for thirty.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,17 @@ LOW_LOG_PROBABILITY = -1.0
 """OpenAI's published thresholds: a segment that is probably no speech and whose words are guesses (mean log-probability
 of a token) is no speech. Whisper makes up words for noise."""
 
-SPARE_TOKENS, TOKENS_PER_S, MOST_TOKENS = 32, 40, 200
+SPARE_TOKENS, TOKENS_PER_S, MOST_TOKENS = 32, 40, 440
 """Most tokens of a text, by its length in audio: quick English has 6 a second, Thai 15, and CTranslate2 stops at half
-of what it is given. A loop in noise would otherwise run to 224 tokens, seconds on a small board."""
+of what it is given. A loop in a moment of noise would otherwise run to 224 tokens, seconds on a small board. 440 and
+the four that begin every text fit into the model's 448."""
+
+MOST_THREADS = 2
+"""Of CTranslate2 unless told otherwise, and no more than half of the processors: its own choice, up to four, takes them
+from the language model and from whatever moves the sound."""
+
+_FAILURES = (RuntimeError, ValueError, KeyError, TypeError)
+"""What CTranslate2 and faster-whisper raise for a model that does not work."""
 
 REQUIRED_FILES = ("model.bin", "config.json", "tokenizer.json")
 VOCABULARY_FILES = ("vocabulary.json", "vocabulary.txt")
@@ -48,34 +57,34 @@ class WhisperTranscriber:
         threads: int = 0,
         compute_type: str = "int8",
         device: str = "cpu",
-        initial_prompt: str | None = None,
     ) -> None:
         """Load the model in the folder `model` and decode a moment of silence, because files that do not fit together
         show only then.
 
         `language` is an ISO 639-1 code, None to detect it in each utterance (one more run of the encoder). `threads` is
-        the number of CPU threads, 0 for CTranslate2's choice. `initial_prompt` is text that might have come before:
-        it primes names and spelling. Raises VoiceModelError if the model is missing, damaged or cannot do `language`.
+        the number of CPU threads, 0 for half of the processors but at most MOST_THREADS. Raises VoiceModelError if the
+        model is missing, damaged or cannot do `language`.
         """
         folder = Path(model).expanduser()
         _check_files(folder)
         from faster_whisper import WhisperModel
 
+        n_threads = threads or max(1, min(MOST_THREADS, (os.cpu_count() or 1) // 2))
         try:
             self._model = WhisperModel(
-                str(folder), device=device, compute_type=compute_type, cpu_threads=threads, local_files_only=True
+                str(folder), device=device, compute_type=compute_type, cpu_threads=n_threads, local_files_only=True
             )
         except (RuntimeError, ValueError) as error:
             raise VoiceModelError(f"{folder}: CTranslate2 cannot load this Whisper model: {error}; {_MEND}") from error
         if language is not None and language not in self._model.supported_languages:
             raise VoiceModelError(_wrong_language(folder, language, self._model.supported_languages))
         self._language = language
-        self._initial_prompt = initial_prompt
+        self._folder = folder
         self._audio: list[Pcm] = []
         self._transcript: Transcript | None = None
         try:
             self._decode(np.zeros(MIC_RATE_HZ // 10, np.float32))
-        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        except _FAILURES as error:
             raise VoiceModelError(f"{folder}: the files of this Whisper model do not fit: {error}; {_MEND}") from error
 
     def begin(self) -> None:
@@ -93,10 +102,14 @@ class WhisperTranscriber:
         return ""
 
     def result(self) -> Transcript:
-        """See `Transcriber`. Asked again without new audio, it gives the same transcript at once."""
+        """See `Transcriber`. Asked again without new audio, it gives the same transcript at once. Raises
+        VoiceModelError if the model fails."""
         if self._transcript is None:
             samples = np.concatenate([np.zeros(0, np.int16), *self._audio])
-            text = self._decode(samples.astype(np.float32) / np.float32(32768)) if samples.size else ""
+            try:
+                text = self._decode(samples.astype(np.float32) / np.float32(32768)) if samples.size else ""
+            except _FAILURES as error:
+                raise VoiceModelError(f"{self._folder}: this Whisper model failed: {error}; {_MEND}") from error
             self._transcript = Transcript(text=text, audio_s=samples.size / MIC_RATE_HZ)
         return self._transcript
 
@@ -112,7 +125,6 @@ class WhisperTranscriber:
             log_prob_threshold=LOW_LOG_PROBABILITY,
             no_speech_threshold=NO_SPEECH_PROBABILITY,
             condition_on_previous_text=False,
-            initial_prompt=self._initial_prompt,
             without_timestamps=True,
             max_new_tokens=n_tokens,
             vad_filter=False,

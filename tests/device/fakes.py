@@ -60,6 +60,8 @@ class ScriptedBrain:
         self.prefilling = asyncio.Event()
         """Clear it to hold back every prefill."""
         self.prefilling.set()
+        self.superseded = False
+        """Something newer always comes between a prefill and its end."""
         self.failure: Exception | None = None
         """Raised by the next prefill."""
 
@@ -72,6 +74,8 @@ class ScriptedBrain:
             raise
         if self.failure is not None:
             raise self.failure
+        if self.superseded:
+            return None
         return Prefilled(n_reused=len(prompt.tokens) - 1, n_shifted=0, n_prefilled=1)
 
     async def stream(
@@ -113,7 +117,7 @@ class ScriptedPerson:
         self.turn_id = 0
         self._revision = 0
 
-    async def messages(self) -> AsyncIterator[ListenerMessage]:
+    async def messages(self) -> AsyncGenerator[ListenerMessage, None]:
         while (message := await self._inbox.get()) is not None:
             if isinstance(message, Exception):
                 raise message
@@ -162,7 +166,7 @@ class ScriptedPerson:
     def tell(self, message: ListenerMessage) -> None:
         self._inbox.put_nowait(message)
 
-    def heard(self, text: str, *, final: bool = False, turn_id: int | None = None) -> Heard:
+    def heard(self, text: str, *, final: bool = False, turn_id: int | None = None, lost_s: float = 0.0) -> Heard:
         return Heard(
             turn_id=turn_id or self.turn_id,
             revision=self._revision,
@@ -171,6 +175,7 @@ class ScriptedPerson:
             audio_s=0.5,
             speech_ended_s=self.time_s(self._last_sample),
             asr_s=0.01,
+            lost_s=lost_s,
         )
 
     @property
@@ -255,6 +260,7 @@ class Scene:
     memory: AsyncMemory
     conversation: Conversation
     records: list[dict[str, Value]] = field(default_factory=list)
+    sound_faults: dict[str, int] = field(default_factory=dict)
 
     async def until(self, event: str, *, turn: int | None = None, count: int = 1) -> dict[str, Value]:
         """The `count`-th record of this event, of this turn if one is given; waits for it."""
@@ -292,16 +298,18 @@ async def scene(
     voice: ToneVoice | None = None,
     by_itself: bool = False,
     n_ctx: int = 4_000,
+    trace_file: Path | None = None,
 ) -> AsyncIterator[Scene]:
     """Everything opened around a conversation that is not running yet."""
     records: list[dict[str, Value]] = []
+    sound_faults: dict[str, int] = {}
     brain, speaker, voice = ScriptedBrain(*replies), HandSpeaker(by_itself=by_itself), voice or ToneVoice()
     person, body, display = ScriptedPerson(), RecordingBody(), RecordingDisplay()
     async with AsyncMemory.open(folder / "memory.db") as memory:
         dialogue = dialogue_of(brain, memory, n_ctx=n_ctx)
         await dialogue.restore()
         async with Mouth(voice, Player(speaker)) as mouth:
-            with Trace(listener=records.append) as trace:
+            with Trace(trace_file, records.append) as trace:
                 yield Scene(
                     person=person,
                     brain=brain,
@@ -319,8 +327,10 @@ async def scene(
                         body=body,
                         trace=trace,
                         display=display,
+                        sound_faults=sound_faults.copy,
                     ),
                     records=records,
+                    sound_faults=sound_faults,
                 )
 
 

@@ -145,6 +145,15 @@ def test_a_character_file_with_a_mistake(
     assert reason in told
 
 
+def test_a_character_that_does_not_come_along(environ: dict[str, str]) -> None:
+    told = complaint(familiar(environ, "talk", "--text", "--character", "pipp"))
+    assert "--character pipp: no such character comes along; there are pip;" in told
+
+
+def test_a_character_that_comes_along_is_named(environ: dict[str, str]) -> None:
+    assert "models pull starter" in complaint(familiar(environ, "talk", "--text", "--character", "pip"))
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
 @pytest.mark.parametrize("option", ["--config", "--in", "--character"])
 def test_a_file_that_may_not_be_read(environ: dict[str, str], tmp_path: Path, option: str) -> None:
@@ -190,7 +199,9 @@ def test_a_full_standard_output_is_told(environ: dict[str, str]) -> None:
         pytest.skip("no /dev/full on this system")
     with full.open("w") as out:
         command = [*PROGRAM, "models", "list"]
-        done = subprocess.run(command, env=environ, stdout=out, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            command, env=environ, stdout=out, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+        )
     assert (done.returncode, done.stderr) == (1, "familiar: standard output: No space left on device\n")
 
 

@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -13,7 +14,12 @@ from pathlib import Path
 
 import pytest
 
-HELP_LIMIT_S = 0.3
+HELP_FACTOR = 4
+"""`--help` takes at most this many times what importing typer and rich, which draw it, takes: 2.1 to 2.6 times as much
+was measured. A limit in seconds would fit one machine only."""
+
+LIMIT_S = 60.0
+"""Far more than any command here takes."""
 
 
 @pytest.fixture
@@ -28,19 +34,30 @@ def familiar(
 ) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "device.cli", *arguments]
     return subprocess.run(
-        command, env=environ, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+        command,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=LIMIT_S,
     )
 
 
 def test_help_is_there_at_once(environ: dict[str, str]) -> None:
-    def once() -> float:
+    def taken_s(*arguments: str) -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert familiar(environ, "--help").returncode == 0
+        subprocess.run(
+            [sys.executable, *arguments], env=environ, stdout=subprocess.DEVNULL, check=True, timeout=LIMIT_S
+        )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     # Processor time, and the best of several: help waits for nothing, and the machine may be busy with other tests.
-    assert min(once() for _ in range(4)) < HELP_LIMIT_S
+    pairs = [(taken_s("-m", "device.cli", "--help"), taken_s("-c", "import typer, rich")) for _ in range(4)]
+    shown_s, imported_s = map(min, zip(*pairs, strict=True))
+    assert shown_s < HELP_FACTOR * imported_s
 
 
 def test_help_imports_no_engine(environ: dict[str, str]) -> None:
@@ -52,14 +69,15 @@ def test_help_imports_no_engine(environ: dict[str, str]) -> None:
         "try: cli.app(['--help'])\n"
         f"finally: print(sorted(set({heavy.split()}) & set(sys.modules)), file=sys.stderr)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=LIMIT_S)
     assert done.stderr.strip() == "[]"
 
 
 def test_help_names_the_commands(environ: dict[str, str]) -> None:
     shown = familiar(environ, "--help").stdout
-    assert "doctor" in shown
-    assert "models" in shown
+    for command in ("talk", "doctor", "models", "bench"):
+        assert re.search(rf"^\W*{command}\b", shown, re.MULTILINE), command
     assert max(map(len, shown.splitlines())) <= 80
 
 

@@ -1,9 +1,14 @@
 """The conversation: a turn is prepared early, answered aloud, traced and recorded."""
 
 import asyncio
+import time
 from pathlib import Path
 
+import pytest
+
 from device.display import CharacterSays, Notice, PersonSays, StateChanged
+from device.errors import FamiliarError
+from device.timeline import stages, turn_events
 from device.trace import Value
 from firmware_bridge.body import ExpressionName
 from models.messages import Finished
@@ -81,6 +86,16 @@ def test_the_greeting_is_spoken_and_recorded(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_a_greeting_needs_no_model(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with scene(tmp_path, by_itself=True) as room, running(room, greeting="Hello! I am Pip."):
+            await room.until("reply_done")
+            assert {"first_clause", "first_audio_heard"} <= set(room.events(0))
+            assert not {"prompt_ready", "first_token"} & set(room.events(0))
+
+    asyncio.run(main())
+
+
 def test_the_cache_is_settled_while_the_reply_is_spoken(tmp_path: Path) -> None:
     async def main() -> None:
         async with scene(tmp_path, REPLY) as room, running(room):
@@ -127,6 +142,19 @@ def test_a_reply_cut_by_its_length_ends_with_its_last_whole_clause(tmp_path: Pat
             await room.until("reply_done")
             assert room.voice.said == ["Hello my little one.", "I like the garden."]
             assert await room.remembered() == [("What do you like?", "Hello my little one. I like the garden.", False)]
+
+    asyncio.run(main())
+
+
+def test_a_reply_cut_right_after_a_sentence_keeps_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        whole = "Hello my little one. I like the garden."
+        steps = (whole, Finished(reason="max_tokens"))
+        async with scene(tmp_path, steps, by_itself=True) as room, running(room):
+            room.person.says("What do you like?")
+            await room.until("reply_done")
+            assert room.voice.said == ["Hello my little one.", "I like the garden."]
+            assert await room.remembered() == [("What do you like?", whole, False)]
 
     asyncio.run(main())
 
@@ -263,15 +291,117 @@ def test_preparing_has_no_effect_that_stays(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_what_was_prepared_in_the_silence_costs_the_turn_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with scene(tmp_path, "Good.", by_itself=True) as room, running(room):
+            room.person.begins()
+            room.person.pauses("How are you?")
+            await until(lambda: len(room.brain.prefills) == 1)
+            room.person.ends("How are you?")
+            await room.until("reply_done")
+            at_s = [
+                float(str((await room.until(name))["t_s"])) for name in ("asr_final", "recall_done", "prompt_ready")
+            ]
+            assert at_s == sorted(at_s)
+            assert at_s[-1] - at_s[0] < 0.05
+
+    asyncio.run(main())
+
+
+def test_a_slow_prefill_has_its_own_row_in_the_timeline(tmp_path: Path) -> None:
+    async def main() -> None:
+        slow_s = 0.05
+        async with scene(tmp_path, "Good.", by_itself=True) as room, running(room):
+            room.brain.prefilling.clear()
+            room.person.begins()
+            room.person.ends("How are you?")
+            await until(lambda: len(room.brain.prefills) == 1)
+            asked_s = time.monotonic()
+            await until(lambda: time.monotonic() > asked_s + slow_s)
+            room.brain.prefilling.set()
+            await room.until("reply_done")
+            took_ms = {
+                stage.event: stage.took_ms for stage in stages({"speech_ended": 0.0} | turn_events(room.records, 1))
+            }
+            assert took_ms["prompt_ready"] >= slow_s * 1e3
+            assert took_ms["recall_done"] < took_ms["prompt_ready"]
+
+    asyncio.run(main())
+
+
+def test_a_prefill_that_was_stopped_is_told_as_the_reply_made_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with scene(tmp_path, "Good.", by_itself=True) as room, running(room):
+            room.brain.superseded = True
+            room.person.says("How are you?")
+            ready = await room.until("prompt_ready")
+            assert int(str(ready["n_reused"])) > 0
+            await room.until("reply_done")
+            assert room.events(1).index("recall_done") < room.events(1).index("prompt_ready")
+
+    asyncio.run(main())
+
+
+# What goes wrong ------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_costs_the_trace_and_no_words(tmp_path: Path) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("no /dev/full on this system")
+
+    async def main() -> None:
+        async with scene(tmp_path, "Good.", "Fine.", by_itself=True, trace_file=full) as room:
+            async with running(room):
+                room.person.says("How are you?")
+                await room.until("reply_done", turn=1)
+                room.person.says("And now?")
+                await room.until("reply_done", turn=2)
+            assert await room.remembered() == [("How are you?", "Good.", False), ("And now?", "Fine.", False)]
+
+    with pytest.raises(FamiliarError, match="cannot write the trace"):
+        asyncio.run(main())
+
+
+def test_lost_speech_is_told(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with scene(tmp_path, "Good.", by_itself=True) as room, running(room):
+            room.person.begins()
+            room.person.falls_silent()
+            room.person.tell(room.person.heard("How are you?", final=True, lost_s=1.5))
+            assert "1.5 s" in str((await room.until("degraded", turn=1))["what"])
+            await room.until("reply_done")
+            assert len([update for update in room.display.updates if isinstance(update, Notice)]) == 1
+
+    asyncio.run(main())
+
+
+def test_faults_of_the_sound_are_told_in_the_turn_in_which_they_came(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with scene(tmp_path, "Good.", "Fine.", "Well.", by_itself=True) as room, running(room):
+            for turn, count in ((1, 2), (2, 2), (3, 5)):
+                room.sound_faults["gaps"] = count
+                room.person.says("Hello?")
+                await room.until("reply_done", turn=turn)
+            told = [(record["turn"], record["what"]) for record in room.records if record["event"] == "degraded"]
+            assert told == [(1, "Trouble with the sound: 2 gaps."), (3, "Trouble with the sound: 3 gaps.")]
+            assert [u.text for u in room.display.updates if isinstance(u, Notice)] == [what for _, what in told]
+
+    asyncio.run(main())
+
+
 def test_more_words_than_the_model_takes_in_are_refused_aloud_and_the_conversation_goes_on(tmp_path: Path) -> None:
     async def main() -> None:
-        async with scene(tmp_path, "Good.", by_itself=True, n_ctx=700) as room, running(room):
+        async with scene(tmp_path, "Good.", "Fine.", by_itself=True, n_ctx=700) as room, running(room):
+            room.person.says("Hi.")
+            await room.until("reply_done", turn=1)
             room.person.says("word " * 300)
             await room.until("degraded")
             room.person.says("Hello?")
-            await room.until("reply_done", turn=2)
+            await room.until("reply_done", turn=3)
             assert any(isinstance(update, Notice) for update in room.display.updates)
-            assert user_words(room.brain.prompts) == ["Hello?"]
-            assert [user_text[:6] for user_text, _, _ in await room.remembered()] == ["word w", "Hello?"]
+            assert user_words(room.brain.prompts) == ["Hi.", "Hello?"]
+            assert said(room.dialogue)[:2] == [("user", "Hi."), ("assistant", "Good.")], "nothing was pushed out"
+            assert [user_text[:6] for user_text, _, _ in await room.remembered()] == ["Hi.", "word w", "Hello?"]
 
     asyncio.run(main())

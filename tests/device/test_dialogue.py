@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from device.dialogue import RECALL_LETTERS
+from device.dialogue import RECALL_LETTERS, ReplyEvent
 from memory.messages import Recalled, Turn
 from memory.worker import AsyncMemory
 from models.errors import PromptTooLongError
-from models.messages import Finished, Piece
+from models.messages import Finished, Piece, Prefilled
 from tests.device.fakes import NAME, PERSON, ScriptedBrain, dialogue_of, pieces, said
 
 REPLY = "I live in the garden. Do you?"
@@ -199,7 +199,7 @@ def test_words_that_are_too_many_are_refused_and_the_next_ones_taken() -> None:
 
 
 def test_without_memory_there_is_a_conversation_all_the_same() -> None:
-    async def main() -> Sequence[Piece | Finished]:
+    async def main() -> Sequence[ReplyEvent]:
         dialogue = dialogue_of(ScriptedBrain(REPLY), None)
         assert await dialogue.restore() == 0
         prepared = await dialogue.prepare("Where do you live?")
@@ -238,3 +238,27 @@ def test_a_reply_ends_with_its_third_sentence() -> None:
         return "".join(piece.text for piece in answer if isinstance(piece, Piece))
 
     assert asyncio.run(main()).strip() == "Hello again, Dr. Fox! I am 3.5 years old. And you?"
+
+
+def test_words_too_long_for_a_prompt_are_kept_in_memory_alone() -> None:
+    memory = RecallingMemory()
+    dialogue = dialogue_of(ScriptedBrain(), memory)
+    asyncio.run(dialogue.remember("word " * 300))
+
+    assert [(turn.user_text, turn.reply_text) for turn in memory.committed] == [("word " * 300, "")]
+    assert said(dialogue) == []
+
+
+def test_how_the_prompt_was_prefilled_is_told_also_if_that_had_to_wait_for_the_reply() -> None:
+    async def main(superseded: bool) -> Prefilled:
+        brain = ScriptedBrain("Yes.")
+        brain.superseded = superseded
+        dialogue = dialogue_of(brain, None)
+        prepared = await dialogue.prepare("Hi.")
+        assert (prepared.prefilled is None) == superseded
+        first, *_ = [item async for item in dialogue.reply(prepared)]
+        assert isinstance(first, Prefilled)
+        return first
+
+    assert asyncio.run(main(False)).n_prefilled == 1, "as it was prepared"
+    assert asyncio.run(main(True)).n_reused > 0, "as the reply itself told"

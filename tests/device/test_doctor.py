@@ -1,8 +1,12 @@
 """The doctor names what is missing and how to mend it, whatever state the machine is in, and changes nothing."""
 
+import importlib.metadata
 import os
+import shlex
+import shutil
 import sqlite3
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +14,37 @@ import pytest
 
 from device import doctor, probes
 from device.doctor import Check, read_settings, run_checks
+from device.packages import DISTRIBUTION, install_line, rebuild_line
 from device.probes import ProbeError
-from device.settings import Settings, ThinkSettings
+from device.settings import AudioSettings, CharacterSettings, Settings, ThinkSettings
+from memory.store import MemoryStore
 from models.store import ModelStore
+from voice.soundcards import AudioDevice
+
+
+def device(name: str, index: int, *, inputs: int = 0, outputs: int = 0, default: bool = False) -> dict[str, Any]:
+    return {
+        "name": name,
+        "inputs": inputs,
+        "outputs": outputs,
+        "default_input": default and inputs > 0,
+        "default_output": default and outputs > 0,
+        "rate_hz": 48_000,
+        "index": index,
+    }
+
 
 WELL: dict[str, dict[str, Any]] = {
-    "audio": {"version": "PortAudio V19.7.0", "microphones": ["USB mic", "webcam"], "speakers": ["USB speaker"]},
+    "audio": {
+        "version": "PortAudio V19.7.0",
+        "devices": [
+            device("webcam", 0, inputs=1),
+            device("USB mic", 1, inputs=1, default=True),
+            device("headset", 2, inputs=1),
+            device("webcam", 3, inputs=2),
+            device("USB speaker", 4, outputs=2, default=True),
+        ],
+    },
     "llama": {"version": "0.0", "gpu_offload": False, "features": ["AVX2", "AVX512", "DOTPROD", "MATMUL_INT8"]},
 }
 
@@ -54,17 +83,77 @@ def test_nothing_is_changed(tmp_path: Path, answers: dict[str, dict[str, Any]]) 
     assert not list(tmp_path.iterdir())
 
 
-def test_sound_devices_are_named_the_default_first(tmp_path: Path, answers: dict[str, dict[str, Any]]) -> None:
+def test_every_sound_device_is_named_the_one_in_use_first(tmp_path: Path, answers: dict[str, dict[str, Any]]) -> None:
     found = findings(tmp_path)
-    assert found["microphone"].what == "USB mic and 1 more"
+    assert found["microphone"].what == "USB mic; also there: webcam, headset"
     assert found["speaker"].what == "USB speaker"
+
+    chosen = findings(tmp_path, Settings(audio=AudioSettings(microphone="head")))["microphone"]
+    assert (chosen.status, chosen.what) == ("ok", "headset; also there: webcam, USB mic")
+
+
+def test_a_sound_device_that_is_not_there_is_a_failure(tmp_path: Path, answers: dict[str, dict[str, Any]]) -> None:
+    found = findings(tmp_path, Settings(audio=AudioSettings(microphone="speaker", speaker="USB")))
+    assert (found["speaker"].status, found["microphone"].status) == ("ok", "fail")
+    assert 'there is no microphone "speaker"' in found["microphone"].mend
+    assert "[audio]" in found["microphone"].mend
+    assert found["microphone"].what == "webcam, USB mic, headset"
 
 
 def test_a_machine_without_a_microphone_can_still_converse(tmp_path: Path, answers: dict[str, dict[str, Any]]) -> None:
-    answers["audio"]["microphones"] = []
+    answers["audio"]["devices"] = [device("USB speaker", 0, outputs=2, default=True)]
     check = findings(tmp_path)["microphone"]
     assert check.status == "warn"
     assert "talk --text" in check.mend
+    assert findings(tmp_path, Settings(audio=AudioSettings(microphone="USB mic")))["microphone"].status == "fail"
+
+
+def test_the_character_and_the_chat_template_of_the_settings_are_read(
+    tmp_path: Path, answers: dict[str, dict[str, Any]]
+) -> None:
+    found = findings(tmp_path)
+    assert (found["character"].status, found["character"].what) == ("ok", "Pip, who comes along")
+    assert "chat template" not in found
+
+    (tmp_path / "own.toml").write_text('name = "Rex"\npersona = "You are Rex."\n')
+    (tmp_path / "own.jinja").write_text("{% for message in messages %}{{ message.content }}{% endfor %}")
+    found = findings(tmp_path, named(tmp_path / "own.toml", tmp_path / "own.jinja"))
+    assert found["character"].what == f"Rex, from {tmp_path / 'own.toml'}"
+    assert found["chat template"].status == "ok"
+
+    (tmp_path / "own.toml").write_text("name = 3\n")
+    (tmp_path / "own.jinja").write_text("{% for")
+    found = findings(tmp_path, named(tmp_path / "own.toml", tmp_path / "own.jinja"))
+    assert "name must be a text" in found["character"].mend
+    assert "does not parse" in found["chat template"].mend
+
+    found = findings(tmp_path, named(tmp_path / "no.toml", tmp_path / "no.jinja"))
+    assert found["character"].status == found["chat template"].status == "fail"
+    assert "think.chat_template" in found["chat template"].mend
+
+
+def named(character: Path, template: Path) -> Settings:
+    return Settings(character=CharacterSettings(file=character), think=ThinkSettings(chat_template=template))
+
+
+def test_the_lines_that_mend_packages_are_those_of_this_python() -> None:
+    pip = f"{shlex.quote(sys.executable)} -m pip install"
+    assert install_line("no-requirement-of-ours") == f"{pip} no-requirement-of-ours"
+    requirements = importlib.metadata.requires(DISTRIBUTION) or []
+    llama = next(wanted for wanted in requirements if wanted.startswith("llama-cpp-python=="))
+    options = "--force-reinstall --no-deps --no-cache-dir --no-binary llama-cpp-python"
+    assert rebuild_line("llama-cpp-python") == f"{pip} {options} {llama}"
+    [*_, piper] = shlex.split(install_line("piper-tts"))
+    assert piper.startswith("piper-tts>=")
+    assert "extra" not in piper
+
+
+def test_without_metadata_of_ours_packages_are_named_without_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    def requires(name: str) -> list[str]:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "requires", requires)
+    assert install_line("piper-tts").endswith("-m pip install piper-tts")
 
 
 def test_instruction_sets_left_unused_are_named(
@@ -94,6 +183,39 @@ def test_a_sound_memory_is_said_to_be_sound(tmp_path: Path, answers: dict[str, d
     check = findings(tmp_path)["memories"]
     assert check.status == "ok"
     assert check.what.endswith("sound")
+
+
+def make_closed(folder: Path) -> None:
+    MemoryStore(folder / "memory.db").close()
+
+
+def make_crashed(folder: Path) -> None:
+    """What is left of a memory whose process was killed: its log and the log's index lie beside it."""
+    (folder / "alive").mkdir()
+    store = MemoryStore(folder / "alive" / "memory.db")
+    for file in (folder / "alive").iterdir():
+        shutil.copy(file, folder)
+    store.close()
+    shutil.rmtree(folder / "alive")
+    assert (folder / "memory.db-wal").exists()
+
+
+@pytest.mark.parametrize("make", [make_closed, make_crashed])
+def test_looking_at_a_memory_leaves_nothing_behind(
+    tmp_path: Path, answers: dict[str, dict[str, Any]], make: Callable[[Path], None]
+) -> None:
+    make(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    assert findings(tmp_path)["memories"].status == "ok"
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_memory_in_use_is_looked_at_as_it_is(tmp_path: Path, answers: dict[str, dict[str, Any]]) -> None:
+    store = MemoryStore(tmp_path / "memory.db")
+    before = sorted(tmp_path.iterdir())
+    assert findings(tmp_path)["memories"].status == "ok"
+    assert sorted(tmp_path.iterdir()) == before
+    store.close()
 
 
 def test_a_damaged_memory_is_a_failure(tmp_path: Path, answers: dict[str, dict[str, Any]]) -> None:
@@ -127,6 +249,22 @@ def test_native_libraries_answer() -> None:
     answer = probes.ask("llama")
     assert answer["features"]
     assert isinstance(answer["gpu_offload"], bool)
+
+
+def test_sound_devices_answer() -> None:
+    try:
+        answer = probes.ask("audio")
+    except ProbeError as error:
+        pytest.skip(f"no PortAudio on this machine: {error}")
+    for found in answer["devices"]:
+        AudioDevice(**found)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has ALSA")
+def test_what_is_wrong_with_the_sound_is_said_in_its_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALSA_CONFIG_PATH", str(tmp_path / "none"))
+    with pytest.raises(ProbeError, match=r"^ALSA has no configuration"):
+        probes.ask("audio")
 
 
 def test_a_library_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

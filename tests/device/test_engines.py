@@ -11,6 +11,7 @@ from device.engines import choose_model, choose_synthesizer, choose_transcriber
 from device.errors import EngineChoiceError
 from device.settings import ListenSettings, Settings, SpeakSettings, ThinkSettings
 from models.store import ModelStore
+from tests.assets import ASSETS, WITHOUT_ASSETS
 
 
 @pytest.fixture
@@ -78,6 +79,31 @@ def test_a_model_may_be_named_by_its_file(store: ModelStore, tmp_path: Path) -> 
         choose_model(Settings(think=ThinkSettings(model="~nobody-of-that-name/x.gguf")), store)
 
 
+def test_a_relative_file_counts_from_the_folder_of_the_settings(store: ModelStore, tmp_path: Path) -> None:
+    pytest.importorskip("piper")
+    folder = tmp_path / "etc"
+    (folder / "ear").mkdir(parents=True)
+    for name in ("own.gguf", "own.onnx"):
+        (folder / name).touch()
+    settings = Settings(
+        source=folder / "familiar.toml",
+        think=ThinkSettings(model="own.gguf"),
+        listen=ListenSettings(model="./ear"),
+        speak=SpeakSettings(voice="own.onnx"),
+    )
+    assert choose_model(settings, store).path == folder / "own.gguf"
+    assert choose_transcriber(settings, store).name == "ear"
+    assert choose_synthesizer(settings, store).name == "own"
+
+
+def test_without_a_settings_file_a_relative_file_counts_from_the_working_directory(
+    store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own.gguf").touch()
+    monkeypatch.chdir(tmp_path)
+    assert choose_model(Settings(think=ThinkSettings(model="./own.gguf")), store).path == tmp_path / "own.gguf"
+
+
 # What listens ---------------------------------------------------------------------------------------------------------
 
 
@@ -122,9 +148,9 @@ def test_without_any_ear_the_choice_fails(store: ModelStore, monkeypatch: pytest
 
 
 def test_the_ear_that_was_chosen_listens(store: ModelStore) -> None:
-    model = Path(__file__).parents[2].parent / "shared" / "assets" / "asr" / "whisper-tiny-shaped-random-int8"
+    model = ASSETS / "asr" / "whisper-tiny-shaped-random-int8"
     if not model.is_dir():
-        pytest.skip("the Whisper of random weights is not here")
+        pytest.skip(f"the Whisper of random weights is not here: {WITHOUT_ASSETS}")
     ear = choose_transcriber(listening(model=str(model), language="en-GB"), store).make()
     ear.begin()
     ear.feed(np.zeros(8_000, np.int16))

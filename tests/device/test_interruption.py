@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from device.conversation import UNANSWERED_LETTERS
 from device.display import CharacterSays, PersonSays, StateChanged
 from device.errors import first_error
 from memory.messages import Turn
 from tests.device.fakes import Scene, running, said, scene, user_words
+from tests.voice.scripted_ears import until
 from tests.voice.scripted_mouth import ToneVoice
 
 REPLY = "Hello my little one. I like the garden. Do you like it too?"
@@ -50,7 +52,7 @@ def test_an_interruption_silences_and_history_holds_what_was_heard(tmp_path: Pat
             assert await room.remembered() == [("What do you like?", heard, True)]
             assert CharacterSays(text=heard, final=True, interrupted=True) in room.display.updates
             barge_in = next(record for record in room.records if record["event"] == "barge_in")
-            assert (barge_in["turn"], barge_in["over_turn"]) == (2, 1)
+            assert (barge_in["turn"], barge_in["over_turn"], barge_in["audible"]) == (2, 1, True)
             assert room.events(1)[-2:] == ["playback_stopped", "reply_done"]
 
             room.speaker.by_itself = True
@@ -106,10 +108,11 @@ def test_words_wait_too_if_the_reply_was_only_being_prepared(tmp_path: Path) -> 
             room.person.says("I have a dog.")
             await room.until("asr_final", turn=2)
             room.person.begins()
-            await room.until("barge_in")
+            assert (await room.until("barge_in"))["audible"] is False
             room.brain.prefilling.set()
             room.person.ends("His name is Rex.")
             await room.until("reply_done", turn=3)
+            assert "playback_stopped" not in room.events(2), "nothing was played"
             assert (await room.remembered())[1:] == [("I have a dog. His name is Rex.", "Good.", False)]
 
     asyncio.run(main())
@@ -121,7 +124,46 @@ def test_words_wait_too_if_the_reply_had_not_even_begun(tmp_path: Path) -> None:
             room.person.says("I have a dog.")
             room.person.says("His name is Rex.")  # both arrive in one go: the first reply never takes a step
             await room.until("reply_done", turn=2)
+            assert "recall_done" not in room.events(1)
             assert await room.remembered() == [("I have a dog. His name is Rex.", "Good.", False)]
+
+    asyncio.run(main())
+
+
+def test_a_preparation_ends_with_the_reply_that_it_was_for(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with scene(tmp_path, "Good.") as room, running(room):
+            room.brain.prefilling.clear()
+            room.person.begins()
+            room.person.pauses("I have a dog.")
+            await until(lambda: len(room.brain.prefills) == 1)
+            room.person.ends("I have a dog.")
+            room.person.begins()  # in one go with the end: the reply never takes a step
+            await until(lambda: room.brain.n_dropped == 1)
+            room.brain.prefilling.set()
+            room.person.ends("")
+            room.speaker.by_itself = True
+            await room.until("reply_done", turn=2)
+
+    asyncio.run(main())
+
+
+def test_words_that_never_get_an_answer_do_not_pile_up(tmp_path: Path) -> None:
+    async def main() -> None:
+        story = "And then the dog ran away again. " * 6
+        async with scene(tmp_path, "Really?", n_ctx=1_500) as room, running(room):
+            room.brain.prefilling.clear()
+            for _ in range(12):
+                room.person.begins()
+                room.person.ends(story.strip())
+            await room.until("asr_final", turn=12)
+            room.brain.prefilling.set()
+            room.speaker.by_itself = True
+            await room.until("reply_done", turn=12)
+            turns = await room.remembered()
+            assert sum(user_text.count("And then") for user_text, _, _ in turns) == 12 * 6
+            assert max(len(user_text) for user_text, _, _ in turns) <= UNANSWERED_LETTERS + len(story)
+            assert turns[-1][1] == "Really?", "all of them together would have been too many to answer"
 
     asyncio.run(main())
 
@@ -189,7 +231,8 @@ def test_speech_after_the_last_word_was_heard_is_no_interruption(
 
             monkeypatch.setattr(room.memory, "commit_turn", slow_disk)
             room.person.says("Hello?")
-            await committing.wait()
+            async with asyncio.timeout(10):
+                await committing.wait()
             room.person.begins()
             await room.until("speech_started", turn=2)
             going.set()
@@ -234,6 +277,24 @@ def test_cancelling_records_words_without_an_answer(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_cancelling_while_a_person_pauses_records_their_words(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with scene(tmp_path, REPLY) as room:
+            task = asyncio.create_task(room.conversation.run())
+            room.person.begins()
+            room.person.pauses("I have")
+            room.person.resumes()
+            room.person.pauses("I have a dog.")
+            room.person.resumes()
+            await until(lambda: room.person.all_told)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert await room.remembered() == [("I have a dog.", "", True)]
+
+    asyncio.run(main())
+
+
 def test_cancelling_in_the_middle_of_an_interruption_records_what_was_heard(tmp_path: Path) -> None:
     async def main() -> None:
         async with scene(tmp_path, REPLY) as room:
@@ -242,8 +303,9 @@ def test_cancelling_in_the_middle_of_an_interruption_records_what_was_heard(tmp_
             await room.until("cache_settled")
             await room.hear(REPLY, "little")
             room.person.begins()
-            while "playback_stopped" not in room.events(1):  # noqa: ASYNC110 - not a step further than that
-                await asyncio.sleep(0)
+            async with asyncio.timeout(10):
+                while "playback_stopped" not in room.events(1):  # noqa: ASYNC110 - not a step further than that
+                    await asyncio.sleep(0)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task

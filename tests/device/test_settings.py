@@ -151,6 +151,14 @@ def test_the_settings_file_is_looked_for_in_order(tmp_path: Path) -> None:
     assert settings_file(own, {**environ, "FAMILIAR_CONFIG": str(named)}) == own
 
 
+def test_a_tilde_in_the_environment_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    written(tmp_path, "")
+    assert settings_file(None, {"FAMILIAR_CONFIG": "~/familiar.toml"}) == tmp_path / "familiar.toml"
+    with pytest.raises(SettingsError, match=r"\$FAMILIAR_CONFIG"):
+        settings_file(None, {"FAMILIAR_CONFIG": "~nobody-of-that-name/familiar.toml"})
+
+
 def test_a_settings_file_that_was_asked_for_must_exist(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="--config"):
         settings_file(tmp_path / "no.toml", {})

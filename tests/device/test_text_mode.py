@@ -103,6 +103,15 @@ def test_overlong_words_are_refused_and_the_conversation_goes_on(capsys: pytest.
     assert refusal.count("\n") == 1
 
 
+def test_a_program_learns_of_a_refusal_where_it_reads_the_answers() -> None:
+    line = ("word " * 300).strip()
+    written = converse(line + "\nHi.\n", "Hello!", as_json=True, n_ctx=700)
+    refused, answered = map(json.loads, written.sink.getvalue().splitlines())
+    assert (refused["turn"], refused["person"]) == (1, line)
+    assert refused["error"]
+    assert answered == {"turn": 2, "person": "Hi.", "character": "Hello!"}
+
+
 def test_the_next_turn_is_settled_while_the_person_reads() -> None:
     written = converse("Hi.\n", "Hello!")
     assert written.brain.prefills[-1].endswith("Hello!<|im_end|>\n<|im_start|>user\n")

@@ -1,6 +1,7 @@
 """The trace: JSON lines as they happen, and clear words where they cannot be written."""
 
 import json
+import stat
 from pathlib import Path
 
 import pytest
@@ -52,9 +53,40 @@ def test_a_path_that_cannot_be_written_is_told_before_anything_is_said(tmp_path:
         pytest.fail("opened")
 
 
-def test_a_full_disk_is_told_once() -> None:
-    full = Path("/dev/full")
-    if not full.exists():
+def test_only_its_owner_may_read_a_trace(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    with Trace(path):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
+
+
+@pytest.fixture
+def full() -> Path:
+    path = Path("/dev/full")
+    if not path.exists():
         pytest.skip("no /dev/full on this system")
-    with pytest.raises(FamiliarError, match=r"cannot write the trace /dev/full: No space left"), Trace(full) as trace:
-        trace.event("first_token", turn=1)
+    return path
+
+
+def test_a_full_disk_stops_nothing_and_is_told_once(full: Path) -> None:
+    records: list[dict[str, Value]] = []
+
+    def traced() -> None:
+        with Trace(full, records.append) as trace:
+            trace.event("first_token", turn=1)
+            trace.event("reply_done", turn=1)
+
+    with pytest.raises(FamiliarError, match=r"cannot write the trace /dev/full: No space left"):
+        traced()
+    assert [record["event"] for record in records] == ["first_token", "reply_done"]
+
+
+def test_a_full_disk_is_told_after_ctrl_c_but_not_in_place_of_another_error(full: Path) -> None:
+    def ended_by(error: BaseException) -> None:
+        with Trace(full) as trace:
+            trace.event("first_token", turn=1)
+            raise error
+
+    with pytest.raises(FamiliarError):
+        ended_by(KeyboardInterrupt())
+    with pytest.raises(ZeroDivisionError):
+        ended_by(ZeroDivisionError())

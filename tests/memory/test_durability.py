@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,7 +113,7 @@ def test_damage_in_the_middle_of_a_conversation_does_not_stop_it(tmp_path: Path)
     with MemoryStore(path) as store:
         for n in range(20):
             remember(store, f"before {n}", "word " * 200)
-        conversation = store.begin_conversation("Anna", "Luna")
+        conversation = store.open_conversation("Anna", "Luna")
         with closing(sqlite3.connect(path)) as other:  # its commit makes the store read pages anew
             other.execute("INSERT INTO people (name) VALUES ('Zoe')")
             other.commit()
@@ -125,6 +126,27 @@ def test_damage_in_the_middle_of_a_conversation_does_not_stop_it(tmp_path: Path)
     assert len(list(tmp_path.glob("memory.corrupt-*Z.db"))) == 1
     with MemoryStore(path) as store:
         assert store.last_turns("Anna", "Luna", 9) == (turn,)
+
+
+def test_a_place_without_a_write_ahead_log_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "memory.db"
+    connect: Callable[..., sqlite3.Connection] = sqlite3.connect
+
+    def connect_without_shared_memory(name: Path, **settings: Any) -> sqlite3.Connection:
+        return connect(f"file:{name}?vfs=unix-none", uri=True, **settings)
+
+    monkeypatch.setattr(sqlite3, "connect", connect_without_shared_memory)
+    with MemoryStore(path) as store:
+        remember(store, "hello")
+        assert store.notice is not None
+        assert "no write-ahead log" in store.notice
+        assert [record.message for record in caplog.records] == [store.notice]
+    monkeypatch.undo()
+    with MemoryStore(path) as store:
+        assert [turn.user_text for turn in store.last_turns("Anna", "Luna", 9)] == ["hello"]
+        assert store.notice is None
 
 
 def _garble_pages_but_the_first(path: Path) -> None:

@@ -47,21 +47,18 @@ def test_turns_survive_reopening_verbatim_and_in_order(tmp_path: Path) -> None:
         assert store.notice is None
 
 
-def test_the_next_start_goes_on_with_the_newest_conversation(tmp_path: Path) -> None:
+def test_the_next_start_goes_on_with_the_pairs_own_conversation(tmp_path: Path) -> None:
+    pairs = [("Anna", "Luna"), ("Anna", "Rex"), ("Ben", "Luna")]
     with MemoryStore(tmp_path / "memory.db") as store:
-        first = store.open_conversation("Anna", "Luna")
-        others = store.open_conversation("Anna", "Rex"), store.open_conversation("Ben", "Luna")
-        second = store.begin_conversation("Anna", "Luna")
-        assert len({first, second, *others}) == 4
+        first = [store.open_conversation(*pair) for pair in pairs]
+        assert len(set(first)) == len(pairs)
     with MemoryStore(tmp_path / "memory.db") as store:
-        assert store.open_conversation("Anna", "Luna") == second
-        assert (store.open_conversation("Anna", "Rex"), store.open_conversation("Ben", "Luna")) == others
+        assert [store.open_conversation(*pair) for pair in pairs] == first
 
 
-def test_last_turns_run_on_over_conversations_and_follow_commits_not_the_clock(tmp_path: Path) -> None:
+def test_last_turns_follow_commits_not_the_clock(tmp_path: Path) -> None:
     with MemoryStore(tmp_path / "memory.db") as store:
         remember(store, "one", said_at=2e9)
-        store.begin_conversation("Anna", "Luna")
         remember(store, "two", said_at=0.0)
         remember(store, "three", said_at=1e9)
         assert [turn.user_text for turn in store.last_turns("Anna", "Luna", 9)] == ["one", "two", "three"]
@@ -123,15 +120,13 @@ _TEXT = st.sampled_from(["", "dragons", "the dog barks", "恐龙 barks", "dog do
 
 
 @settings(deadline=None, max_examples=25)
-@given(turns=st.lists(st.tuples(st.booleans(), st.integers(0, 2), _TEXT, _TEXT), max_size=12))
+@given(turns=st.lists(st.tuples(st.integers(0, 2), _TEXT, _TEXT), max_size=12))
 def test_the_index_kept_turn_by_turn_is_the_index_rebuilt_from_the_turns(
-    tmp_path_factory: pytest.TempPathFactory, turns: list[tuple[bool, int, str, str]]
+    tmp_path_factory: pytest.TempPathFactory, turns: list[tuple[int, str, str]]
 ) -> None:
     path = tmp_path_factory.mktemp("index") / "memory.db"
     with MemoryStore(path) as store:
-        for begin, person, user_text, reply_text in turns:
-            if begin:
-                store.begin_conversation(f"P{person}", "Luna")
+        for person, user_text, reply_text in turns:
             remember(store, user_text, reply_text, person=f"P{person}")
     kept = index_terms(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:

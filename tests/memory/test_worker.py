@@ -27,8 +27,7 @@ def test_turns_are_remembered_and_recalled_from_the_loop(tmp_path: Path) -> None
         async with AsyncMemory.open(tmp_path / "memory.db") as memory:
             assert await memory.open_conversation("Anna", "Luna") == 1
             first = await memory.commit_turn(_turn("My dog is called Biscuit"))
-            assert await memory.begin_conversation("Anna", "Luna") == 2
-            second = await memory.commit_turn(_turn("Good morning", 2))
+            second = await memory.commit_turn(_turn("Good morning"))
             assert await memory.last_turns("Anna", "Luna", 5) == (first, second)
             (found,) = await memory.recall("Anna", "Luna", "dog", 5, exclude_newest=1)
             assert found.turn == first

@@ -7,8 +7,9 @@ import pytest
 
 from models.character import MAX_FILE_BYTES, Character, Exchange, load_character, starter_character
 from models.errors import CharacterError
+from tests.assets import ASSETS, WITHOUT_ASSETS
 
-CARDS = Path(__file__).parents[2].parent / "shared" / "assets" / "characters"
+CARDS = ASSETS / "characters"
 
 FULL = """
 name = "Pip"
@@ -107,7 +108,7 @@ def test_a_card_without_a_person_in_it_is_refused(tmp_path: Path) -> None:
 
 def test_published_cards_are_read() -> None:
     if not CARDS.is_dir():
-        pytest.skip(f"{CARDS} is not there")
+        pytest.skip(f"no published cards: {WITHOUT_ASSETS}")
     for name in ("full_v2_card.json", "ccv2_with_overrides.json", "ccv3_st_export_like.json"):
         assert load_character(CARDS / name).persona
     assert load_character(CARDS / "full_v2_card.json").examples[0].user == "What does the future hold?"

@@ -150,15 +150,36 @@ def test_what_follows_a_removed_part_is_moved_not_computed(wandering: LlamaEngin
     assert wandering.cached_tokens == head + tail
 
 
-def test_a_moved_part_that_saw_nothing_of_what_left_gives_the_same_reply(scripted: LlamaEngine) -> None:
-    """The scripted model has no attention: moving changes positions only, so the reply shows that they are right."""
-    head, gone = plain(scripted, "keep this"), plain(scripted, "drop this")
-    tail = plain(scripted, "and this stays as it is") + assistant_header(scripted)
-    scripted.prefill(head + gone + tail)
-    moved = scripted.prefill(head + tail)
-    assert moved is not None
-    assert moved.n_shifted > 16
-    assert reply(scripted).startswith("Hi there")
+class LateSignal(StopSignal):
+    """Set, but seen by llama.cpp only: as if it had been set after the last look that Python took."""
+
+    def is_set(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("stopped_meanwhile", [False, True])
+def test_a_moved_part_gives_the_same_reply_as_one_computed_anew(
+    wandering: LlamaEngine, stopped_meanwhile: bool
+) -> None:
+    """The keys of a single layer depend on token and position only: moved rightly, they are those computed anew."""
+    head, gone = plain(wandering, "keep this"), plain(wandering, "drop this part of it")
+    tail, new = plain(wandering, "and this stays as it is"), plain(wandering, "then come new words")
+    wandering.prefill(plain(wandering, "zzz"))
+    wandering.prefill(head + tail + new)
+    fresh = reply(wandering)
+    wandering.prefill(plain(wandering, "zzz"))
+    wandering.prefill(head + gone + tail)
+    if stopped_meanwhile:
+        late = LateSignal()
+        late.set()
+        assert wandering.prefill(head + tail + new, late) is None
+        assert wandering.cached_tokens == head + tail + new[:1]
+        assert wandering.prefill(head + tail + new) is not None
+    else:
+        assert wandering.prefill(head + tail + new) == Prefilled(
+            n_reused=len(head + tail), n_shifted=len(tail), n_prefilled=len(new)
+        )
+    assert reply(wandering) == fresh
 
 
 def test_a_prompt_longer_than_the_context_is_refused(wandering: LlamaEngine) -> None:
@@ -206,6 +227,17 @@ def test_a_stopped_request_does_not_stop_the_next(wandering: LlamaEngine) -> Non
     assert wandering.prefill(tokens, signal) is None
     assert wandering.cached_tokens == tokens[:4]
     assert wandering.prefill(tokens) == Prefilled(n_reused=4, n_shifted=0, n_prefilled=len(tokens) - 4)
+
+
+def test_a_request_superseded_before_it_began_takes_nothing_from_the_cache(wandering: LlamaEngine) -> None:
+    signal = StopSignal()
+    signal.set()
+    tokens = plain(wandering, "the quick brown fox")
+    wandering.prefill(tokens)
+    assert wandering.prefill(plain(wandering, "something else"), signal) is None
+    assert wandering.cached_tokens == tokens
+    with pytest.raises(RuntimeError, match="prefill"):
+        next(wandering.generate(GREEDY, max_tokens=1))
 
 
 def test_a_prefill_is_stopped_in_the_middle_and_the_cache_is_right(real_engine: LlamaEngine) -> None:

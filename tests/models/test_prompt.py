@@ -14,8 +14,8 @@ from models.messages import Message, Piece
 from models.prompt import STANDING_INSTRUCTIONS, PromptBuilder, cut_reply
 from models.sampling import Sampling
 from models.template import ChatTemplate
-from tests.models.test_template import GEMMA_LIKE
-from tests.models.tiny_gguf import CHATML
+from tests.models.test_template import GEMMA_LIKE, MISTRAL_LIKE, PLAIN
+from tests.models.tiny_gguf import CHATML, write_scripted_model
 
 PIP = Character(name="Pip", persona="You are Pip.", examples=(Exchange(user="Who?", reply="Pip!"),))
 SYSTEM = f"<|im_start|>system\nYou are Pip.\n{STANDING_INSTRUCTIONS}<|im_end|>\n"
@@ -95,6 +95,13 @@ def test_a_greeting_follows_an_opening_word() -> None:
 def test_without_a_system_role_its_text_goes_before_the_first_words() -> None:
     rendered = built([], "Hi", template=GEMMA_LIKE)
     assert rendered.startswith(f"<start_of_turn>user\nYou are Pip.\n{STANDING_INSTRUCTIONS}\n\nWho?<end_of_turn>\n")
+
+
+def test_a_system_text_that_would_move_with_the_newest_words_stays_in_front() -> None:
+    history = [user("Hi"), pip("Hello!")]
+    idle = builder(template=MISTRAL_LIKE).build_idle(history).tokens
+    assert CharacterTokens().text(idle).startswith(f"[INST] You are Pip.\n{STANDING_INSTRUCTIONS}\n\nWho? [/INST] Pip!")
+    assert builder(template=MISTRAL_LIKE).build(history, "How are you?").tokens[: len(idle)] == idle
 
 
 def test_strict_templates_accept_every_history() -> None:
@@ -236,6 +243,41 @@ def test_a_piece_without_tokens_is_tokenized() -> None:
         role="assistant", text="Hi x", tokens=(1, ord(" "), ord("x"))
     )
     assert cut_reply(CharacterTokens(), pieces[1:], 2) == Message(role="assistant", text=" x")
+
+
+MARKED = "{% for m in messages %}{{ '<|im_start|> ' + m.content + '<|im_end|>' }}{% endfor %}{{ '<|im_start|>' }}"
+
+
+@pytest.mark.parametrize(
+    ("template", "whole"),
+    [
+        (PLAIN, "<s>SYSTEM: Hi\nUSER: Hi Hi\nASSISTANT: Hi\nUSER: Hi\nASSISTANT: "),
+        (MISTRAL_LIKE, "<s>[INST] Hi\n\nHi Hi [/INST] Hi<|im_end|>[INST] Hi [/INST]"),
+        (
+            MARKED,
+            "<s>" + "".join(f"<|im_start|> {said}<|im_end|>" for said in ("Hi", "Hi Hi", "Hi", "Hi")) + "<|im_start|>",
+        ),
+    ],
+)
+def test_a_space_of_the_template_is_part_of_the_word_after_it(tmp_path: Path, template: str, whole: str) -> None:
+    path = tmp_path / "spaces.gguf"
+    write_scripted_model(path, ("Hi", " Hi"), template=template)
+    with LlamaEngine(path, EngineSettings(n_ctx=512, threads=1)) as engine:
+        character = Character(name="Pip", persona="Hi")
+        chat = PromptBuilder(
+            engine.vocabulary, engine.chat_template(), character, n_ctx=500, reply_reserve=20, instructions=""
+        )
+        history = [user("Hi Hi"), pip("Hi")]
+        tokens = chat.build(history, "Hi").tokens
+        idle = chat.build_idle(history).tokens
+        assert tokens == engine.vocabulary.tokenize(whole, parse_special=True)
+        assert tokens[: len(idle)] == idle
+
+
+def test_a_reply_follows_a_space_of_the_template_as_it_was_made() -> None:
+    said = Message(role="assistant", text="Hi", tokens=(7, 8))
+    tokens = builder(template=PLAIN).build([user("a"), said], "b").tokens
+    assert CharacterTokens().text(tokens).endswith("USER: a\nASSISTANT: \x07\x08\nUSER: b\nASSISTANT: ")
 
 
 # The real model -------------------------------------------------------------------------------------------------------

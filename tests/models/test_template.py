@@ -20,6 +20,20 @@ GEMMA_LIKE = (
     "{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
 )
 
+MISTRAL_LIKE = (
+    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}"
+    "{% set system, messages = messages[0]['content'] + '\n\n', messages[1:] %}"
+    "{% else %}{% set system = '' %}{% endif %}"
+    "{% for message in messages %}{% if message['role'] == 'user' %}"
+    "{{ '[INST] ' + (system if loop.last else '') + message['content'] + ' [/INST]' }}"
+    "{% else %}{{ ' ' + message['content'] + eos_token }}{% endif %}{% endfor %}"
+)
+
+PLAIN = (
+    "{% for message in messages %}{{ message['role'] | upper + ': ' + message['content'] + '\n' }}{% endfor %}"
+    "{{ 'ASSISTANT: ' }}"
+)
+
 
 def test_result_is_split_at_the_messages() -> None:
     assert ChatTemplate(CHATML).render(("system", "user")) == (
@@ -33,6 +47,12 @@ def test_template_sees_the_tokens_and_says_whether_it_takes_a_system_message() -
     assert not template.supports_system
     assert template.render(("user",))[0] == "<bos><start_of_turn>user\n"
     assert ChatTemplate(CHATML).supports_system
+
+
+def test_a_system_message_that_moves_on_with_the_newest_words_is_none() -> None:
+    template = ChatTemplate(MISTRAL_LIKE)
+    assert template.render(("system", "user")) == ("[INST] ", 0, "\n\n", 1, " [/INST]")
+    assert not template.supports_system
 
 
 def test_refused_roles_are_an_error_that_quotes_the_template() -> None:

@@ -56,6 +56,7 @@ class Machine:
             capture_output=True,
             text=True,
             check=False,
+            timeout=60,
         )
 
     def done(self) -> list[str]:

@@ -212,22 +212,37 @@ def test_the_end_of_a_recording_ends_the_turn_in_it() -> None:
 
 
 def test_interrupting_the_character_takes_longer_speech() -> None:
-    assert listen("......######" + HANGOVER, speaking=lambda: True) == []
-    assert kinds(listen("......##########" + HANGOVER, speaking=lambda: True))[0] == "SpeechStarted"
+    assert kinds(listen("......###" + HANGOVER))[0] == "SpeechStarted"
+    assert listen("......###" + HANGOVER, speaking=lambda: True) == []
+    assert kinds(listen("......#####" + HANGOVER, speaking=lambda: True))[0] == "SpeechStarted"
 
 
-def test_in_half_duplex_the_microphone_is_deaf_while_the_character_speaks() -> None:
-    n_frames = 0
-
-    def speaking() -> bool:
-        nonlocal n_frames
-        n_frames += 1
-        return n_frames <= 40
-
+def test_in_half_duplex_the_microphone_is_deaf_to_the_character_however_late_it_is_read() -> None:
+    delay_s, tail_s, frame_s = 0.5, 0.25, FRAME_SAMPLES / MIC_RATE_HZ
+    silent_from_s = 100 + 40 * frame_s
+    port = ScriptedPort("#" * 70 + HANGOVER)
     transcriber = ScriptedTranscriber()
-    messages = listen("#" * 50 + HANGOVER, transcriber, speaking=speaking, half_duplex=True)
-    assert isinstance(messages[0], SpeechStarted)
-    assert messages[0].at_sample == 40 * FRAME_SAMPLES
+
+    def now_s() -> float:
+        """Frames are read long after they were heard."""
+        return port.mic_time_s(port.n_read * FRAME_SAMPLES) + delay_s
+
+    async def run() -> list[ListenerMessage]:
+        async with Listener(
+            port,
+            LoudnessVad(),
+            TurnTaker(),
+            transcriber,
+            speaking=lambda: now_s() < silent_from_s,
+            half_duplex=True,
+            clock=now_s,
+        ) as listener:
+            return [message async for message in listener.messages()]
+
+    started = asyncio.run(run())[0]
+    assert isinstance(started, SpeechStarted)
+    hears_from_s = port.mic_time_s(started.at_sample)
+    assert silent_from_s + tail_s - 2 * frame_s < hears_from_s < silent_from_s + tail_s + 2 * frame_s
     assert not transcriber.fed(0)[: 10 * FRAME_SAMPLES].any(), "the pre-roll holds nothing of the character's voice"
 
 
@@ -261,6 +276,32 @@ def test_leaving_waits_for_the_recognition_under_way() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert transcriber.n_results == 1
+
+    asyncio.run(run())
+
+
+def test_cancelled_again_while_leaving_the_thread_still_ends() -> None:
+    transcriber = ScriptedTranscriber()
+    transcriber.open.clear()
+    port = ScriptedPort("#####" + HANGOVER)
+    listener = Listener(port, LoudnessVad(), TurnTaker(), transcriber)
+
+    async def listening() -> None:
+        async with listener:
+            async for _ in listener.messages():
+                pass
+
+    async def run() -> None:
+        task = asyncio.create_task(listening())
+        await until(lambda: transcriber.n_results_begun == 1)
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(RuntimeError, match="after shutdown"):
+            listener._executor.submit(transcriber.begin)
+        transcriber.open.set()
 
     asyncio.run(run())
 

@@ -241,6 +241,24 @@ def test_leaving_ends_the_thread() -> None:
     assert not any(thread.name.startswith("synthesis") for thread in threading.enumerate())
 
 
+def test_leaving_does_not_wait_for_ever_for_a_synthesizer_that_hangs(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("voice.mouth.CLOSE_TIMEOUT_S", 0.05)
+    voice = ToneVoice(hold_at="Hello")
+
+    async def run() -> None:
+        async with open_mouth(voice) as spoken:
+            task = asyncio.create_task(spoken.speak(REPLY))
+            await until(voice.holding.is_set)
+            await _cancelled(task)
+        assert not voice.going.is_set()
+        voice.going.set()
+
+    asyncio.run(run())
+    assert "speech synthesis was left behind" in caplog.text
+
+
 @pytest.mark.parametrize("stopping", [Mouth.stop, Mouth.begin])
 def test_a_mouth_that_never_spoke_can_be_stopped(stopping: Callable[[Mouth], object]) -> None:
     async def main() -> None:

@@ -1,6 +1,7 @@
 import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -81,11 +82,46 @@ def test_odd_text_does_no_harm(tmp_path: Path, speech: str) -> None:
     list(PiperSynthesizer(write_tone_voice(tmp_path)).synthesize(speech))
 
 
+class CountingNetwork:
+    """A voice's network that counts its runs, one a sentence, and fails instead once told to."""
+
+    def __init__(self, voice: PiperSynthesizer) -> None:
+        self._session = voice._voice.session
+        voice._voice.session = cast("Any", self)
+        self.n_runs = 0
+        self.failure: Exception | None = None
+
+    def run(self, *args: Any) -> Any:
+        if self.failure is not None:
+            raise self.failure
+        self.n_runs += 1
+        return self._session.run(*args)
+
+    def get_outputs(self) -> Any:
+        return self._session.get_outputs()
+
+
 def test_closing_the_generator_abandons_the_rest(tmp_path: Path) -> None:
-    chunks = PiperSynthesizer(write_tone_voice(tmp_path)).synthesize("One. Two. Three.")
+    voice = PiperSynthesizer(write_tone_voice(tmp_path))
+    network = CountingNetwork(voice)
+    chunks = voice.synthesize("One. Two. Three.")
     next(chunks)
     chunks.close()
-    assert list(chunks) == []
+    assert network.n_runs == 1
+    assert len(list(voice.synthesize("One. Two. Three."))) == 3
+    assert network.n_runs == 4
+
+
+def test_a_network_that_fails_while_it_is_used_is_an_error(tmp_path: Path) -> None:
+    from onnxruntime.capi import onnxruntime_pybind11_state as ort
+
+    voice = PiperSynthesizer(write_tone_voice(tmp_path))
+    network = CountingNetwork(voice)
+    chunks = voice.synthesize("One. Two.")
+    next(chunks)
+    network.failure = ort.RuntimeException("no memory for this tensor")
+    with pytest.raises(VoiceModelError, match="piper tone cannot speak: RuntimeException no memory"):
+        next(chunks)
 
 
 def test_piper_and_espeak_speak_in_one_process(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 """The player: what was heard is told to the word, whenever it is asked and however it ends."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 
+from voice.alignment import word_ends
 from voice.messages import Clause, Pcm, Word, WordMark
 from voice.player import Player
 
@@ -133,6 +136,27 @@ def test_chunks_of_a_clause_are_one_clause() -> None:
     assert player.heard_end() == FIRST.end
 
 
+def test_the_cursor_looks_only_at_the_clause_that_sounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[Clause] = []
+
+    def watched(clause: Clause, marks: Sequence[WordMark], n_samples: int) -> tuple[int, ...]:
+        looked_at.append(clause)
+        return word_ends(clause, marks, n_samples)
+
+    monkeypatch.setattr("voice.player.word_ends", watched)
+    player, speaker = started()
+    asyncio.run(player.add(FIRST, sound(120), ()))
+    player.end_clause(FIRST)
+    asyncio.run(player.add(SECOND, sound(110), ()))
+    player.end_clause(SECOND)
+    ends = set()
+    for _ in range(23):
+        speaker.play(10)
+        ends.add(player.heard_end())
+    assert ends == {0, *(word.end for word in (*FIRST.words, *SECOND.words))}
+    assert looked_at == [FIRST, SECOND]
+
+
 def test_without_marks_an_unfinished_clause_is_estimated_from_the_voice_so_far() -> None:
     player, speaker = started()
     say(player, FIRST, 1_200)  # 12 letters: 100 ms each
@@ -237,3 +261,34 @@ def test_a_clause_that_made_no_sound_does_not_hold_up_the_next() -> None:
     speaker.play(400)
 
     assert player.heard_end() == SECOND.end
+
+
+def test_after_a_stop_it_is_known_when_the_last_sample_is_heard() -> None:
+    async def main() -> float | None:
+        speaker = ScriptedSpeaker()
+        player = Player(speaker)
+        player.begin()
+        await player.add(clause("Hello."), sound(100), ())
+        speaker.play(40)
+        player.stop()
+        waiting = asyncio.create_task(player.last_heard_s())
+        await asyncio.sleep(0)
+        assert not waiting.done(), "the device has not taken the fade"
+        speaker.play(10)
+        return await waiting
+
+    assert asyncio.run(main()) == pytest.approx(50.044)
+
+
+def test_a_device_that_takes_nothing_any_more_is_not_waited_for() -> None:
+    async def main() -> tuple[float | None, float | None]:
+        speaker = ScriptedSpeaker()
+        player = Player(speaker)
+        player.begin()
+        nothing_said = await player.last_heard_s()
+        await player.add(clause("Hello."), sound(100), ())
+        player.stop()
+        async with asyncio.timeout(10):
+            return nothing_said, await player.last_heard_s()
+
+    assert asyncio.run(main()) == (None, None)

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from tests.assets import ASSETS, WITHOUT_ASSETS
 from voice.errors import AudioDeviceError
 from voice.messages import MIC_RATE_HZ, Pcm
 from voice.portaudio import AudioDevice, PortAudioPort, list_devices
@@ -25,7 +26,7 @@ from .port_program import TONE_HZ
 from .soundserver import RECORD_RATE_HZ, SoundServer, needs_sound_server, sound_server
 
 REPOSITORY = Path(__file__).parents[2]
-SPEECH = REPOSITORY.parent / "shared" / "assets" / "speech" / "goforward.wav"
+SPEECH = ASSETS / "speech" / "goforward.wav"
 
 
 def device(name: str, *, inputs: int = 0, outputs: int = 0, default: bool = False, index: int = 0) -> AudioDevice:
@@ -169,19 +170,23 @@ class FakeSoundDevice:
     OutputStream = InputStream
 
 
-def test_a_microphone_with_pairs_at_48_khz_only_gives_its_first_channel_at_16_khz() -> None:
+@pytest.mark.parametrize("wired_to", [0, 1])
+def test_a_microphone_with_pairs_at_48_khz_only_is_heard_at_16_khz_on_either_channel(wired_to: int) -> None:
     library = FakeSoundDevice((48_000, 2))
     capture = Capture(library, device("Line", inputs=2))
     (stream,) = library.streams
     tone = (np.sin(2 * np.pi * 440 * np.arange(48_000) / 48_000) * 10_000).astype(np.int16)
     heard = []
     for block in tone.reshape(-1, 480):
-        stream.call(np.stack([block, np.full_like(block, -5)], axis=1))
+        pairs = np.full((480, 2), -5, np.int16)
+        pairs[:, wired_to] = block
+        stream.call(pairs)
         while (frame := capture.line.next_frame()) is not None:
             heard.append(frame.samples)
 
     spectrum = np.abs(np.fft.rfft(np.concatenate(heard)[1_000:15_000]))
     assert abs(int(np.argmax(spectrum)) * MIC_RATE_HZ / 14_000 - 440) < 2
+    assert np.abs(np.concatenate(heard)).max() == pytest.approx(5_000, rel=0.02)
     assert capture.blocks == 100
     capture.close()
     assert stream.state == "closed"
@@ -194,6 +199,23 @@ def test_the_rate_we_want_is_preferred_and_lost_blocks_are_counted() -> None:
 
     assert library.streams[0].samplerate == 16_000
     assert capture.overflows == 1
+
+
+def test_the_mean_of_two_loud_channels_does_not_overflow() -> None:
+    library = FakeSoundDevice((16_000, 2))
+    capture = Capture(library, device("Mic", inputs=2))
+    for level in (32_767, -32_768):
+        for _ in range(8):
+            library.streams[0].call(np.full((160, 2), level, np.int16))
+    heard = [frame.samples for frame in iter(capture.line.next_frame, None)]
+    assert heard[0].min() == 32_766
+    assert heard[-1].max() == -32_768
+
+
+def test_rates_of_usual_cards_are_tried_when_the_reported_one_is_refused() -> None:
+    library = FakeSoundDevice((44_100, 1))
+    Capture(library, device("Mic", inputs=1))
+    assert library.streams[0].samplerate == 44_100
 
 
 def test_a_speaker_with_pairs_plays_on_both_channels_and_its_own_rate() -> None:
@@ -275,7 +297,7 @@ def test_a_tone_reaches_the_speaker_in_tune(server: SoundServer, tmp_path: Path)
 
 
 @needs_sound_server
-@pytest.mark.skipif(not SPEECH.exists(), reason="shared/assets/speech is not there")
+@pytest.mark.skipif(not SPEECH.exists(), reason=f"no recording of a person: {WITHOUT_ASSETS}")
 def test_a_person_who_speaks_is_heard(server: SoundServer, tmp_path: Path) -> None:
     spoken = read_wav(SPEECH).astype(float)
     with program(server, 1.5 + len(spoken) / MIC_RATE_HZ, tmp_path / "mic.wav") as process:
@@ -315,6 +337,7 @@ def test_a_device_that_falls_silent_is_an_error_and_not_a_hang(server: SoundServ
         assert process.stdout is not None
         with server.frozen():
             answer = json.loads(process.stdout.readline())
+            assert process.wait(timeout=20) == 0, "and it ends although the sound server never answers"
 
     assert "(the system's default) stopped" in answer["error"]
     assert "unplugged?" in answer["error"]

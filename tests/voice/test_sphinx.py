@@ -1,11 +1,11 @@
 import sys
 import time
 from difflib import SequenceMatcher
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.assets import ASSETS, WITHOUT_ASSETS
 from tests.voice.saying import frames, room, say
 from voice.errors import VoiceModelError
 from voice.messages import FRAME_SAMPLES, Pcm
@@ -41,7 +41,7 @@ CLEAR = (
     "Yes, I would like that.",
     "Where do you live?",
 )
-SPEECH = Path(__file__).parents[2].parent / "shared" / "assets" / "speech"
+SPEECH = ASSETS / "speech"
 READ = {
     "harvard_spk1_snt2.wav": "drop the two when you add the figures",
     "harvard_spk2_snt1.wav": "we are sure that one war is enough",
@@ -63,7 +63,7 @@ def test_clear_sentences_are_understood(transcriber: SphinxTranscriber) -> None:
     assert sum(found) / len(found) > 0.8
 
 
-@pytest.mark.skipif(not SPEECH.is_dir(), reason=f"no recordings of people at {SPEECH}")
+@pytest.mark.skipif(not SPEECH.is_dir(), reason=f"no recordings of people: {WITHOUT_ASSETS}")
 def test_most_words_of_people_who_read_are_understood(transcriber: SphinxTranscriber) -> None:
     found = [words_found(text, heard(transcriber, in_a_room(read_wav(SPEECH / name)))) for name, text in READ.items()]
     assert sum(found) / len(found) > 0.6
@@ -143,6 +143,19 @@ def test_the_library_is_silent(transcriber: SphinxTranscriber, capfd: pytest.Cap
     heard(transcriber, in_a_room(say("hello there")))
     heard(transcriber, np.zeros(0, np.int16))
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_decoder_that_fails_while_it_is_used_is_an_error(
+    transcriber: SphinxTranscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing:
+        def set_cmn(self, mean: str) -> None:
+            raise RuntimeError("Failed to start utterance processing")
+
+    transcriber.begin()
+    monkeypatch.setattr(transcriber, "_decoder", Failing())
+    with pytest.raises(VoiceModelError, match="pocketsphinx failed: Failed to start"):
+        transcriber.feed(room(0.1))
 
 
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -280,3 +280,10 @@ def test_a_link_to_a_recording_stays_a_link(tmp_path: Path) -> None:
 
     assert link.is_symlink()
     assert np.array_equal(read_wav(real), RAMP)
+
+
+def test_only_its_owner_may_hear_a_recording(tmp_path: Path) -> None:
+    path = tmp_path / "o.wav"
+    with WavWriter(path, 16_000) as writer:
+        writer.append(RAMP)
+    assert path.stat().st_mode & 0o077 == 0

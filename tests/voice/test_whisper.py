@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from tests.voice.micro_whisper import save_micro_whisper
 from tests.voice.saying import room
 from voice.errors import VoiceModelError
+from voice.messages import FRAME_SAMPLES, MIC_RATE_HZ
+from voice.turns import TurnSettings
 from voice.whisper import WhisperTranscriber
 
 WORDS = "my dragon is called max"
@@ -84,11 +86,39 @@ def test_sure_words_are_kept_though_they_seem_no_speech(tmp_path: Path) -> None:
     assert transcriber.result().text == WORDS
 
 
-def test_an_initial_prompt_and_no_language_are_taken(model: Path) -> None:
-    transcriber = WhisperTranscriber(model, threads=1, language=None, initial_prompt="Max, Mila")
+def test_a_language_that_is_to_be_detected(model: Path) -> None:
+    transcriber = WhisperTranscriber(model, threads=1, language=None)
     transcriber.begin()
     transcriber.feed(room(1.0))
     assert transcriber.result().text == WORDS
+
+
+def test_the_longest_turn_has_room_for_all_its_words_in_one_window(tmp_path: Path) -> None:
+    words = " ".join(f"w{n}" for n in range(200))
+    settings = TurnSettings()
+    longest_s = settings.max_turn_s + settings.preroll_ms / 1000 + FRAME_SAMPLES / MIC_RATE_HZ
+    assert longest_s < 30
+    transcriber = WhisperTranscriber(save_micro_whisper(tmp_path / "long", words), threads=1)
+    transcriber.begin()
+    transcriber.feed(room(longest_s))
+    assert transcriber.result().text == words
+
+
+def test_a_model_that_fails_while_it_is_used_is_an_error_with_a_remedy(model: Path) -> None:
+    class Failing(WhisperTranscriber):
+        fails = False
+
+        def _decode(self, audio: NDArray[np.float32]) -> str:
+            if self.fails:
+                raise RuntimeError("out of memory")
+            return super()._decode(audio)
+
+    transcriber = Failing(model, threads=1)
+    transcriber.begin()
+    transcriber.feed(room(0.5))
+    transcriber.fails = True
+    with pytest.raises(VoiceModelError, match="failed: out of memory; `familiar models pull"):
+        transcriber.result()
 
 
 def test_a_language_the_model_lacks_is_refused_when_opened(model: Path) -> None:
