@@ -156,9 +156,7 @@ class Conversation:
             self._display.show(PersonSays(text=text, final=True))
         self._unanswered, self._paused_text = text, ""
         if heard.lost_s > 0:
-            lost = (
-                f"{heard.lost_s:.1f} s of what was said was lost: recognition is too slow on this machine."
-            )
+            lost = f"{heard.lost_s:.1f} s of what was said was lost: recognition is too slow on this machine."
             self._degraded(heard, lost)
         self._tell_sound_faults(heard)
         if heard.turn_id != self._open_turn:

@@ -55,9 +55,7 @@ class Trace:
     def __enter__(self) -> Self:
         if self._path is not None:
             try:
-                self._file = open(
-                    self._path, "w", encoding="utf-8", buffering=1, opener=_private
-                )
+                self._file = open(self._path, "w", encoding="utf-8", buffering=1, opener=_private)
             except OSError as error:
                 raise self._unwritable(error) from error
         return self
