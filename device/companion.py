@@ -100,6 +100,7 @@ async def open_dialogue(character: Character, settings: Settings, where: Places)
                 character=character.name,
                 max_reply_tokens=settings.think.max_reply_tokens,
                 max_sentences=settings.think.max_sentences,
+                language=settings.listen.language,
                 sampling=sampling(settings),
                 restore_turns=RESTORED_TURNS,
                 recall_items=settings.memory.recall_items,

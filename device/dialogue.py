@@ -84,6 +84,7 @@ class DialogueSettings:
     character: str
     max_reply_tokens: int
     max_sentences: int
+    language: str
     sampling: Sampling
     restore_turns: int
     recall_items: int
@@ -113,6 +114,11 @@ class Dialogue:
     def history(self) -> tuple[Message, ...]:
         """The messages that still stand in the prompt, oldest first."""
         return tuple(self._history)
+
+    @property
+    def language(self) -> str:
+        """The language that is spoken, as ISO 639-1 code."""
+        return self._settings.language
 
     async def restore(self) -> int:
         """Continue where the last conversation was. Returns how many turns came back."""
@@ -162,7 +168,7 @@ class Dialogue:
         stream = self._brain.stream(
             prepared.prompt, settings.sampling, max_tokens=settings.max_reply_tokens, stop=END_OF_SPEECH
         )
-        splitter, n_sentences = ClauseSplitter(), 0
+        splitter, n_sentences = ClauseSplitter(language=self.language), 0
         async with aclosing(stream):
             async for item in stream:
                 if isinstance(item, Prefilled):

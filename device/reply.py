@@ -123,7 +123,7 @@ class Reply:
         self.complete = True
 
     async def _think(self, pieces: AsyncGenerator[ReplyEvent, None], parts: asyncio.Queue[SpeechPart | None]) -> None:
-        splitter = ClauseSplitter()
+        splitter = ClauseSplitter(language=self._dialogue.language)
         cut_short = False
         async with aclosing(pieces):
             async for piece in pieces:

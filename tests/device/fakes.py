@@ -233,6 +233,7 @@ def dialogue_of(
             character=NAME,
             max_reply_tokens=100,
             max_sentences=3,
+            language="en",
             sampling=Sampling(),
             restore_turns=restore_turns,
             recall_items=recall_items,
