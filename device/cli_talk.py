@@ -84,7 +84,8 @@ def turn(
 ) -> None:
     """Where the milliseconds of a spoken turn go, beside the bare engines."""
     from device.settings import load_settings
-    from tools.bench_turn import as_json, as_text, run_bench
+    from tools.bench_turn import run_bench
+    from tools.turn_report import as_json, as_text
 
     result = run_bench(
         load_settings(config, os.environ),

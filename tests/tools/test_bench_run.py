@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from device.engines import model_store
-from tools.bench_turn import TARGETS
+from tools.turn_report import TARGETS
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 180.0
@@ -55,5 +55,6 @@ def test_a_short_run_gives_a_whole_report(tmp_path: Path) -> None:
     assert result["barge_in_ms"]["n"] in (0, 1), "an answer may be over before the person speaks into it"
     assert result["within_target"].keys() | {"barge_in_p95_ms"} == TARGETS.keys()
     assert result["first_token_ms"]["growth"] > 0
+    assert 0 < result["first_answer_s"] < LIMIT_S
     assert result["resident_mb"] > 0
     assert sorted(tmp_path.iterdir()) == before, "a measurement leaves nothing in the state directory"
