@@ -42,6 +42,21 @@ from voice.player import Player
 
 PERSON, NAME = "Ada", "Pip"
 
+ANSWERED_TURN = (
+    "speech_started",
+    "speech_ended",
+    "turn_committed",
+    "asr_final",
+    "recall_done",
+    "prompt_ready",
+    "first_token",
+    "first_clause",
+    "first_audio_queued",
+    "first_audio_heard",
+    "reply_done",
+)
+"""The events of a turn that was answered aloud, in their order."""
+
 Step = str | Finished | asyncio.Event | Exception
 """What a scripted reply does next: say words, end, wait for the test, or fail."""
 

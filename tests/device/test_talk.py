@@ -21,6 +21,7 @@ from device.engines import model_store
 from device.paths import memory_file
 from memory.store import MemoryStore
 from models.character import starter_character
+from tests.device.fakes import ANSWERED_TURN
 from voice.messages import MIC_RATE_HZ
 from voice.wav import read_wav
 
@@ -157,21 +158,8 @@ def test_a_recording_is_answered_on_its_own_timeline(environ: dict[str, str], tm
     out = talk(environ, tmp_path, "--in", RECORDING, "--out", answer, "--trace", trace, "--json")
 
     records = {record["event"]: record for record in events(trace) if record["turn"] == 1}
-    order = (
-        "speech_started",
-        "speech_ended",
-        "turn_committed",
-        "asr_final",
-        "recall_done",
-        "prompt_ready",
-        "first_token",
-        "first_clause",
-        "first_audio_queued",
-        "first_audio_heard",
-        "reply_done",
-    )
-    assert set(order) <= records.keys()
-    times_s = [records[event]["t_s"] for event in order if event != "first_audio_heard"]
+    assert set(ANSWERED_TURN) <= records.keys()
+    times_s = [records[event]["t_s"] for event in ANSWERED_TURN if event != "first_audio_heard"]
     assert times_s == sorted(times_s)
     # A port of files gives a late block the time at which it ought to have come: up to that much before it was queued.
     assert records["first_audio_heard"]["t_s"] >= records["first_audio_queued"]["t_s"] - 0.1

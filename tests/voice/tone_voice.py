@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 HOP_SAMPLES = 256
@@ -45,12 +47,32 @@ def write_tone_voice(
 
 
 def _network(silent_ids: list[int], *, with_ceil: bool, n_speakers: int) -> onnx.ModelProto:
+    inputs = [
+        helper.make_tensor_value_info("input", TensorProto.INT64, [1, "phonemes"]),
+        helper.make_tensor_value_info("input_lengths", TensorProto.INT64, [1]),
+        helper.make_tensor_value_info("scales", TensorProto.FLOAT, [3]),
+    ]
+    if n_speakers > 1:
+        inputs.append(helper.make_tensor_value_info("sid", TensorProto.INT64, [1]))
+    graph = helper.make_graph(
+        _nodes(with_ceil=with_ceil),
+        "tones",
+        inputs,
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 1, 1, "samples"])],
+        [numpy_helper.from_array(value, name) for name, value in _constants(silent_ids).items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
+    onnx.checker.check_model(model)
+    return model
+
+
+def _constants(silent_ids: list[int]) -> dict[str, NDArray[Any]]:
     frames = np.full(N_SYMBOLS, SOUNDING_FRAMES, np.float32)
     frames[silent_ids] = SILENT_FRAMES
     loudness = np.full(N_SYMBOLS, 0.5, np.float32)
     loudness[silent_ids] = 0.0
     pitch = (200 + 5 * np.arange(N_SYMBOLS)).astype(np.float32) * np.float32(2 * np.pi / RATE_HZ)
-    constants = {
+    return {
         "frames": frames,
         "loudness": loudness,
         "pitch": pitch,
@@ -62,7 +84,11 @@ def _network(silent_ids: list[int], *, with_ceil: bool, n_speakers: int) -> onnx
         "flat": np.array([-1], np.int64),
         "audio_shape": np.array([1, 1, 1, -1], np.int64),
     }
-    nodes = [
+
+
+def _nodes(*, with_ceil: bool) -> list[onnx.NodeProto]:
+    """Frames per phoneme, the phoneme of each frame, and one tone per frame."""
+    return [
         helper.make_node("Gather", ["frames", "input"], ["mean_frames"]),
         helper.make_node("Gather", ["scales", "one"], ["length_scale"]),
         helper.make_node("Mul", ["mean_frames", "length_scale"], ["scaled_frames"]),
@@ -93,20 +119,3 @@ def _network(silent_ids: list[int], *, with_ceil: bool, n_speakers: int) -> onnx
         helper.make_node("Mul", ["wave", "loudness_column"], ["sound"]),
         helper.make_node("Reshape", ["sound", "audio_shape"], ["output"]),
     ]
-    inputs = [
-        helper.make_tensor_value_info("input", TensorProto.INT64, [1, "phonemes"]),
-        helper.make_tensor_value_info("input_lengths", TensorProto.INT64, [1]),
-        helper.make_tensor_value_info("scales", TensorProto.FLOAT, [3]),
-    ]
-    if n_speakers > 1:
-        inputs.append(helper.make_tensor_value_info("sid", TensorProto.INT64, [1]))
-    graph = helper.make_graph(
-        nodes,
-        "tones",
-        inputs,
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 1, 1, "samples"])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
-    onnx.checker.check_model(model)
-    return model
