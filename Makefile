@@ -9,6 +9,7 @@ help:  ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 talk: starter  ## talk with the companion (ARGS="--text" and other options of `familiar talk`)
+	-.venv/bin/familiar models bench --once
 	.venv/bin/familiar talk $(ARGS)
 
 test:  ## run the tests (ARGS="-k name" and other options of pytest)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from device import cli_talk
+from device import cli_bench, cli_models, cli_steer, cli_talk
 from device.cli_options import Config, Json
 from device.errors import FamiliarError, first_error
 from firmware_bridge.errors import BridgeError
@@ -25,9 +25,7 @@ from models.errors import ModelError
 from voice.errors import VoiceError
 
 if TYPE_CHECKING:
-    from device.doctor import Check
-    from models.catalog import CatalogEntry
-    from models.store import ModelStore
+    from device.checks import Check
 
 app = typer.Typer(
     help="A companion with a voice, a memory and a body, on this machine alone.",
@@ -35,11 +33,11 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-models_app = typer.Typer(help="Models: what there is, and fetching it.", no_args_is_help=True)
-app.add_typer(models_app, name="models")
 
 app.command()(cli_talk.talk)
-app.add_typer(cli_talk.bench, name="bench")
+cli_models.models.command()(cli_steer.steer)
+app.add_typer(cli_models.models, name="models")
+app.add_typer(cli_bench.bench, name="bench")
 
 _TYPER_INTERRUPTED = 130
 """The status that typer makes of a KeyboardInterrupt inside a command; ours are 0, 1 and 2."""
@@ -117,73 +115,6 @@ def doctor(config: Config = None, json_: Json = False) -> None:
     else:
         _show_checks(checks)
     raise typer.Exit(1 if failed else 0)
-
-
-@models_app.command("list")
-def list_models(json_: Json = False) -> None:
-    """The models of the catalogue, and which of them are here."""
-    from device.engines import model_store
-
-    store = model_store(os.environ)
-    if json_:
-        listing = [_model_facts(entry, store) for entry in store.catalog.entries]
-        typer.echo(json.dumps(listing, indent=2))
-    else:
-        _show_models(store)
-
-
-@models_app.command()
-def pull(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Models to fetch; `starter` is the first.")],
-    json_: Json = False,
-) -> None:
-    """Fetch models into the state directory. What is here already is not fetched again."""
-    from device.engines import model_store
-
-    store = model_store(os.environ)
-    for entry in [store.catalog.require(name) for name in names]:
-        path = _pull(store, entry)
-        facts = {"name": entry.name, "path": str(path)}
-        typer.echo(json.dumps(facts) if json_ else f"{entry.name} is at {path}")
-
-
-def _pull(store: "ModelStore", entry: "CatalogEntry") -> Path:
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    # On stderr, so that what is piped on holds the answer alone.
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(entry.name, total=None)
-        return store.pull(entry, lambda done, total: bar.update(task, completed=done, total=total))
-
-
-def _model_facts(entry: "CatalogEntry", store: "ModelStore") -> dict[str, str | int | None]:
-    path = store.find(entry.name)
-    return {
-        "name": entry.name,
-        "kind": entry.kind,
-        "language": entry.language,
-        "licence": entry.licence,
-        "note": entry.note,
-        "size_bytes": entry.size_bytes,
-        "path": str(path) if path else None,
-    }
-
-
-def _show_models(store: "ModelStore") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("", "name", "kind", "MB", "language", "licence"):
-        table.add_column(heading, justify="right" if heading == "MB" else "left")
-    for entry in store.catalog.entries:
-        here = "✓" if store.find(entry.name) else ""
-        size = f"{entry.size_bytes / 1e6:.0f}"
-        table.add_row(here, entry.name, entry.kind, size, entry.language, entry.licence)
-    Console().print(table)
 
 
 def _show_checks(checks: "list[Check]") -> None:

@@ -1,11 +1,10 @@
-"""The commands `talk` and `bench` of the command line; `device.cli` registers them.
+"""The command `talk` of the command line; `device.cli` registers it.
 
-Options and output only: what they do is in `device.talk` and in `tools`, imported when called.
+Options only: what it does is in `device.talk`, imported when called.
 """
 
 import itertools
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -40,7 +39,7 @@ def talk(
     from dataclasses import replace
 
     from device.companion import character_file
-    from device.settings import load_settings
+    from device.settings_file import load_settings
     from device.talk import TalkRequest
     from device.talk import talk as run
 
@@ -65,32 +64,3 @@ def _require_distinct(files: Mapping[str, Path | None]) -> None:
     for (one, path), (other, same) in itertools.combinations(given, 2):
         if path == same:
             raise typer.BadParameter(f"{one} and {other} name the same file, {path}")
-
-
-bench = typer.Typer(help="Measurements on this machine.", no_args_is_help=True)
-
-
-@bench.callback()
-def bench_options() -> None:
-    """Keep `turn` a sub-command although it is the only one."""
-
-
-@bench.command()
-def turn(
-    turns: Annotated[int, typer.Option(min=2, max=1000, help="Spoken turns.")] = 10,
-    interruptions: Annotated[int, typer.Option(min=0, max=1000, help="Answers to interrupt.")] = 10,
-    config: Config = None,
-    json_: Json = False,
-) -> None:
-    """Where the milliseconds of a spoken turn go, beside the bare engines."""
-    from device.settings import load_settings
-    from tools.bench_turn import run_bench
-    from tools.turn_report import as_json, as_text
-
-    result = run_bench(
-        load_settings(config, os.environ),
-        turns=turns,
-        interruptions=interruptions,
-        say=lambda line: print(line, file=sys.stderr),
-    )
-    print(as_json(result) if json_ else as_text(result))

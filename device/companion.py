@@ -4,28 +4,39 @@ The one place that knows which classes work with which. Models load on the threa
 here is closed in reverse order, whatever happens.
 """
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import models
+from device.continuity import Continuity, saved_messages
 from device.dialogue import Dialogue, DialogueSettings
-from device.engines import choose_model, model_store
+from device.engines import Found, choose_model, model_store
 from device.errors import SettingsError
-from device.paths import memory_file
+from device.fallback import with_server
+from device.paths import memory_file, states_dir
 from device.settings import Settings
 from memory.worker import AsyncMemory
 from models.character import Character, load_character, starter_character
 from models.engine import EngineSettings, LlamaEngine
+from models.messages import Prefilled
 from models.prompt import PromptBuilder
 from models.sampling import Sampling
+from models.stops import ReplyLimits
 from models.store import ModelStore
 from models.worker import LlamaWorker
 
+log = logging.getLogger(__name__)
+
 RESTORED_TURNS = 8
-"""Turns of the last conversation that come back into the prompt at start. Each costs about 60 tokens of prefill before
-the first answer; older ones are found by recall."""
+"""Turns of the last conversation that come back into the prompt at start where no state of it was saved. Each costs
+about 60 tokens of prefill before the first answer; older ones are found by recall."""
+
+SAVE_TIMEOUT_S = 5.0
+"""How long leaving may take to save the conversation: 35 MB for 1,500 tokens, 20 MB/s to a slow card."""
 
 _CHARACTERS = Path(models.__file__).parent / "characters"
 
@@ -35,24 +46,26 @@ UNNAMED_PERSON = "you"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenDialogue:
-    """A dialogue ready to talk, with what a person may want to know about it."""
+    """A dialogue ready to talk, with what a person may want to know about it: `settled` is what of the prompt so far
+    had to be computed at this start."""
 
     dialogue: Dialogue
-    n_restored: int
+    settled: Prefilled | None
     notices: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where models and memory lie."""
+    """Where models, memory and saved states of the engine lie."""
 
     store: ModelStore
     memory: Path
+    states: Path
 
 
 def places(environ: Mapping[str, str]) -> Places:
-    """Where models and memory lie on this machine."""
-    return Places(store=model_store(environ), memory=memory_file(environ))
+    """Where these lie on this machine."""
+    return Places(store=model_store(environ), memory=memory_file(environ), states=states_dir(environ))
 
 
 def chosen_character(settings: Settings) -> Character:
@@ -78,8 +91,11 @@ def character_file(wanted: str) -> Path:
 
 
 @asynccontextmanager
-async def open_dialogue(character: Character, settings: Settings, where: Places) -> AsyncIterator[OpenDialogue]:
-    """Open model and memory, continue the last conversation and prefill it.
+async def open_dialogue(
+    character: Character, settings: Settings, where: Places, on_notice: Callable[[str], None] = log.warning
+) -> AsyncIterator[OpenDialogue]:
+    """Open model and memory, continue the last conversation and prefill it. `on_notice` is told what a person should
+    know of what happens later: that a server was lost, that it is back.
 
     Raises the errors of `device`, `models` and `memory`, before anything was said.
     """
@@ -88,17 +104,24 @@ async def open_dialogue(character: Character, settings: Settings, where: Places)
         memory = None
         if settings.memory.enabled:
             memory = await stack.enter_async_context(AsyncMemory.open(where.memory))
-        engine = await stack.enter_async_context(LlamaWorker.open(choice.path, engine_settings(settings)))
+        engine = await stack.enter_async_context(LlamaWorker.open(choice.path, engine_settings(settings, choice)))
+        await engine.steer(character.steering)
+        brain = await stack.enter_async_context(with_server(engine, settings.server, on_notice))
+        person = settings.person.name or UNNAMED_PERSON
+        continuity = Continuity(
+            engine, where.states, person=person, character=character.name, keeps_talk=settings.memory.enabled
+        )
         prompts = prompt_builder(engine, character, settings)
         dialogue = Dialogue(
-            brain=engine,
+            brain=brain,
             tokenizer=engine.vocabulary,
             prompts=prompts,
             memory=memory,
+            on_turn_over=continuity.turn_over,
             settings=DialogueSettings(
-                person=settings.person.name or UNNAMED_PERSON,
+                person=person,
                 character=character.name,
-                max_reply_tokens=settings.think.max_reply_tokens,
+                limits=reply_limits(settings),
                 max_sentences=settings.think.max_sentences,
                 language=settings.listen.language,
                 sampling=sampling(settings),
@@ -106,26 +129,56 @@ async def open_dialogue(character: Character, settings: Settings, where: Places)
                 recall_items=settings.memory.recall_items,
             ),
         )
-        n_restored = await dialogue.restore()
-        await dialogue.settle()
-        notice = memory.notice if memory else None
-        yield OpenDialogue(dialogue=dialogue, n_restored=n_restored, notices=(notice,) if notice else ())
+        settled = await _continue(dialogue, continuity)
+        notices = (choice.notice, memory.notice if memory else None)
+        try:
+            yield OpenDialogue(dialogue=dialogue, settled=settled, notices=tuple(filter(None, notices)))
+        finally:
+            await _keep(dialogue, continuity)
+
+
+async def _continue(dialogue: Dialogue, continuity: Continuity) -> Prefilled | None:
+    """Bring back the last conversation: from what was saved of it, else from memory by way of a prefill."""
+    saved = await continuity.read_talk()
+    if await dialogue.restore(saved_messages(saved) if saved else ()):
+        assert saved is not None, "nothing else was offered"
+        await continuity.put_back_talk(saved)
+    else:
+        if saved:
+            await continuity.forget_talk()
+        await continuity.put_back_head(dialogue.head)
+    settled = await dialogue.settle()
+    await continuity.keep_head(dialogue.head)
+    return settled
+
+
+async def _keep(dialogue: Dialogue, continuity: Continuity) -> None:
+    try:
+        async with asyncio.timeout(SAVE_TIMEOUT_S):
+            await continuity.keep_talk(dialogue.history)
+    except TimeoutError:
+        log.warning("the conversation was not saved within %s s; the next start computes it anew", SAVE_TIMEOUT_S)
 
 
 def prompt_builder(engine: LlamaWorker | LlamaEngine, character: Character, settings: Settings) -> PromptBuilder:
     """The builder of this character's prompts for this engine. Raises SettingsError where replies leave no room."""
-    n_reply = settings.think.max_reply_tokens
+    limits = reply_limits(settings)
+    n_reply = limits.max_tokens + limits.thinking_tokens
     if n_reply >= engine.n_ctx:
+        what = f"think.max_reply_tokens = {limits.max_tokens}"
+        if limits.thinking_tokens:
+            what += f" with think.thinking_tokens = {limits.thinking_tokens}"
         raise SettingsError(
-            f"think.max_reply_tokens = {n_reply} leaves no room for a prompt in a context of {engine.n_ctx} tokens; "
+            f"{what} leaves no room for a prompt in a context of {engine.n_ctx} tokens; "
             "lower it or raise think.context_tokens"
         )
     return PromptBuilder(
         engine.vocabulary,
-        engine.chat_template(template_source(settings)),
+        engine.chat_template(template_source(settings), thinking=limits.thinking_tokens > 0),
         character,
         n_ctx=engine.n_ctx,
         reply_reserve=n_reply,
+        can_shift=engine.can_shift,
     )
 
 
@@ -140,10 +193,34 @@ def template_source(settings: Settings) -> str | None:
         raise SettingsError(f"think.chat_template = {path} cannot be read: {error}") from error
 
 
-def engine_settings(settings: Settings) -> EngineSettings:
-    """The engine's part of the settings."""
+def engine_settings(settings: Settings, model: Found) -> EngineSettings:
+    """The engine's part of the settings for this model; what they leave open is as the benchmark found it best."""
+    think, tuning = settings.think, model.tuning
+    if tuning is None or think.gpu_layers not in (-1, tuning.gpu_layers):  # nothing was measured for such a split
+        kv_type = "f16" if think.kv_type == "auto" else think.kv_type
+        return EngineSettings(
+            n_ctx=think.context_tokens,
+            n_batch=think.batch_tokens,
+            threads=think.threads,
+            gpu_layers=think.gpu_layers,
+            kv_type=kv_type,
+        )
+    return EngineSettings(
+        n_ctx=think.context_tokens,
+        n_batch=think.batch_tokens or tuning.batch_tokens,
+        threads=think.threads or tuning.threads,
+        gpu_layers=tuning.gpu_layers,
+        kv_type=tuning.kv_type if think.kv_type == "auto" else think.kv_type,
+        flash_attention=tuning.flash_attention,
+    )
+
+
+def reply_limits(settings: Settings) -> ReplyLimits:
+    """How long replies may become."""
     think = settings.think
-    return EngineSettings(n_ctx=think.context_tokens, threads=think.threads, gpu_layers=think.gpu_layers)
+    return ReplyLimits(
+        max_tokens=think.max_reply_tokens, max_words=think.max_words, thinking_tokens=think.thinking_tokens
+    )
 
 
 def sampling(settings: Settings) -> Sampling:
@@ -151,7 +228,15 @@ def sampling(settings: Settings) -> Sampling:
     think = settings.think
     return Sampling(
         temperature=think.temperature,
+        top_k=think.top_k,
+        top_p=think.top_p,
         min_p=think.min_p,
+        top_n_sigma=think.top_n_sigma,
         repeat_penalty=think.repeat_penalty,
+        presence_penalty=think.presence_penalty,
+        frequency_penalty=think.frequency_penalty,
+        dry_multiplier=think.dry_multiplier,
+        xtc_probability=think.xtc_probability,
+        xtc_threshold=think.xtc_threshold,
         seed=None if think.seed < 0 else think.seed,
     )

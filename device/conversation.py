@@ -1,6 +1,6 @@
 """The conversation: one object owns the turn.
 
-Listens to what the ears report, prepares a reply while the person may still be silent for good, lets it be spoken, and
+Listens to what the ears report, has a reply begun while the person may still be silent for good, lets it be spoken, and
 ends it the moment the person speaks again. Words that never got an answer are carried into the next turn. Engines,
 sound and display are given to it; it holds no settings and opens nothing.
 """
@@ -11,12 +11,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Protocol, assert_never
 
-from device.dialogue import Dialogue, Prepared
+from device.anticipation import Anticipation
+from device.dialogue import Dialogue
 from device.display import Display, Notice, PersonSays, StateChanged
+from device.draft import Draft
 from device.reply import Reply
 from device.trace import EventName, Trace, Value
 from firmware_bridge.body import Body
-from models.errors import PromptTooLongError
 from voice.messages import (
     Heard,
     ListenerMessage,
@@ -65,8 +66,10 @@ class Conversation:
         trace: Trace,
         display: Display,
         sound_faults: Callable[[], Mapping[str, int]] = dict,
+        speculate: bool = True,
     ) -> None:
-        """`sound_faults` counts what went wrong with the sound since it was opened, by what it was."""
+        """`sound_faults` counts what went wrong with the sound since it was opened, by what it was. `speculate`:
+        whether a reply may be begun, unheard, while the person may still go on."""
         self._dialogue = dialogue
         self._listener = listener
         self._mouth = mouth
@@ -78,8 +81,7 @@ class Conversation:
         self._tasks = asyncio.TaskGroup()
         self._reply: Reply | None = None
         self._replying: asyncio.Task[None] | None = None
-        self._preparing: asyncio.Task[Prepared | None] | None = None
-        self._preparing_for = ""
+        self._anticipation = Anticipation(dialogue, self._tasks, speculate=speculate, on_first_clause=mouth.prepare)
         self._unanswered = ""
         self._paused_text = ""
         """Words up to the last pause of a turn that is not final."""
@@ -122,20 +124,22 @@ class Conversation:
                 self._event(message, "speech_ended", t_s=self._listener.time_s(message.last_voiced_sample))
                 self._event(message, "turn_committed")
             case SpeechResumed():
-                self._drop_preparation()
+                self._anticipation.drop()
             case PartialText(text=text):
                 self._display.show(PersonSays(text=text, final=False))
+                self._anticipation.hear(self._joined(text))
             case Heard():
                 if message.final:
                     self._on_turn(message)
                 elif message.text:
                     self._paused_text = message.text
-                    self._prepare(self._joined(message.text))
+                    self._anticipation.expect(self._joined(message.text))
             case _:
                 assert_never(message)
 
     async def _on_speech_started(self, message: SpeechStarted) -> None:
         self._open_turn = message.turn_id
+        self._anticipation.begin()
         self._event(message, "speech_started", t_s=self._listener.time_s(message.at_sample))
         reply = self._reply
         if reply is not None:
@@ -163,13 +167,13 @@ class Conversation:
             return  # Recognition was behind, and the person speaks again already: one answer for both turns.
         self._open_turn = None
         if not text:
-            self._drop_preparation()
+            self._anticipation.drop()
             self._display.show(StateChanged(state="listening"))
             return
         self._display.show(StateChanged(state="thinking"))
-        preparing = self._prepare(text)
+        beginning = self._anticipation.take(text)
         reply = self._new_reply(turn_id=heard.turn_id, revision=heard.revision, user_text=text)
-        self._start(reply, lambda: self._answer(reply, preparing))
+        self._start(reply, lambda: self._answer(reply, beginning))
 
     def _joined(self, text: str) -> str:
         """New words, after those that never got an answer."""
@@ -180,30 +184,6 @@ class Conversation:
         text, self._unanswered = self._unanswered, ""
         if text:
             await self._dialogue.record(text, (), 0, interrupted=True)
-
-    # Preparing: recall and prefill for words that may still change, without any other effect ------------------------
-
-    def _prepare(self, text: str) -> asyncio.Task[Prepared | None]:
-        """Prepare `text`, or go on with the preparation under way if it is for the same words."""
-        if self._preparing is not None and self._preparing_for == text:
-            return self._preparing
-        self._drop_preparation()
-        self._preparing_for = text
-        self._preparing = self._tasks.create_task(self._prepared(text), name="prepare")
-        return self._preparing
-
-    async def _prepared(self, text: str) -> Prepared | None:
-        """None if these are more words than the model can take in."""
-        try:
-            return await self._dialogue.prepare(text)
-        except PromptTooLongError as error:
-            log.debug("a turn is too long: %s", error)
-            return None
-
-    def _drop_preparation(self) -> None:
-        if self._preparing is not None:
-            self._preparing.cancel()
-            self._preparing = None
 
     # Replying -------------------------------------------------------------------------------------------------------
 
@@ -219,12 +199,13 @@ class Conversation:
         self._reply = None
         self._tell_sound_faults(reply)
         self._display.show(StateChanged(state="listening"))
+        await self._dialogue.turn_over()
 
-    async def _answer(self, reply: Reply, preparing: Awaitable[Prepared | None]) -> None:
-        prepared = await preparing
-        self._preparing = None  # used up: the same words another time follow another history
-        if prepared is not None:
-            await reply.answer(prepared)
+    async def _answer(self, reply: Reply, beginning: Awaitable[Draft | None]) -> None:
+        draft = await beginning
+        self._anticipation.taken()
+        if draft is not None:
+            await reply.answer(draft)
             return
         self._degraded(reply, "That was too long to answer: say it in fewer words.")
         text, self._unanswered = self._unanswered, ""
@@ -240,7 +221,7 @@ class Conversation:
             return
         if not reply.complete:
             task.cancel()
-            self._drop_preparation()  # which a task cancelled before its first step does not
+            self._anticipation.drop()  # which a task cancelled before its first step does not
             reply.silence()
         await asyncio.wait((task,))
         if await reply.close():

@@ -5,17 +5,20 @@ of it was really heard: that, and nothing else, becomes history. Voice (`device.
 (`device.text_mode`) both talk through it.
 """
 
+import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Protocol
 
 from memory.messages import Recalled, Turn
+from models.errors import PromptTooLongError
 from models.messages import Finished, Message, Piece, Prefilled, Prompt
 from models.prompt import PromptBuilder, Tokenizer, cut_reply
 from models.sampling import Sampling
+from models.stops import ReplyLimits
 from voice.borders import ends_sentence
 from voice.clauses import ClauseSplitter
 from voice.messages import Clause
@@ -27,6 +30,9 @@ RECALL_LETTERS = 200
 """The most of recalled words in one prompt, about fifty tokens: they are prefilled anew in every turn that has them."""
 
 
+TURNS_SINCE_SAVED = 32
+"""A saved conversation that more turns than this have followed is not looked for."""
+
 ReplyEvent = Prefilled | Piece | Finished
 
 
@@ -34,12 +40,15 @@ class Brain(Protocol):
     """What thinks: `models.worker.LlamaWorker` here."""
 
     async def prefill(self, prompt: Prompt) -> Prefilled | None:
-        """Bring the KV cache up to `prompt`, computing only what does not stand in it. None if a newer request came."""
+        """Prepare a reply to `prompt`, computing only what does not stand in the KV cache, with no effect on the
+        conversation there. None if a newer request came."""
         ...
 
-    def stream(
-        self, prompt: Prompt, sampling: Sampling, *, max_tokens: int, stop: tuple[str, ...] = ()
-    ) -> AsyncGenerator[ReplyEvent, None]:
+    async def settle(self, prompt: Prompt) -> Prefilled | None:
+        """Make `prompt` the conversation in the KV cache. None if a newer request came."""
+        ...
+
+    def stream(self, prompt: Prompt, sampling: Sampling, limits: ReplyLimits) -> AsyncGenerator[ReplyEvent, None]:
         """Prefill what is missing, then the reply piece by piece. Cancelling the consumer aborts within a token."""
         ...
 
@@ -78,11 +87,12 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialogueSettings:
-    """`restore_turns`: how many turns of the last conversation come back at start; more cost prefill time."""
+    """`limits` but for the end of the paragraph, which ends every reply; `restore_turns`: how many turns of the last
+    conversation come back at start; more cost prefill time."""
 
     person: str
     character: str
-    max_reply_tokens: int
+    limits: ReplyLimits
     max_sentences: int
     language: str
     sampling: Sampling
@@ -101,7 +111,9 @@ class Dialogue:
         prompts: PromptBuilder,
         memory: Memory | None,
         settings: DialogueSettings,
+        on_turn_over: Callable[[Sequence[Message]], Awaitable[None]] | None = None,
     ) -> None:
+        """`on_turn_over` gets the history whenever a turn is over and nobody waits."""
         self._brain = brain
         self._tokenizer = tokenizer
         self._prompts = prompts
@@ -109,6 +121,8 @@ class Dialogue:
         self._settings = settings
         self._history: list[Message] = []
         self._conversation_id = 0
+        self._on_turn_over = on_turn_over
+        self._settling = asyncio.Lock()
 
     @property
     def history(self) -> tuple[Message, ...]:
@@ -120,15 +134,28 @@ class Dialogue:
         """The language that is spoken, as ISO 639-1 code."""
         return self._settings.language
 
-    async def restore(self) -> int:
-        """Continue where the last conversation was. Returns how many turns came back."""
+    async def restore(self, saved: Sequence[Message] = ()) -> bool:
+        """Continue where the last conversation was. `saved` are its messages as they stood in the cache: with them, all
+        of that comes back. Returns whether they were used; they are not where memory has not every word of them."""
         if self._memory is None:
-            return 0
+            return False
         pair = (self._settings.person, self._settings.character)
         self._conversation_id = await self._memory.open_conversation(*pair)
-        turns = await self._memory.last_turns(*pair, self._settings.restore_turns)
-        self._history = [message for turn in turns for message in _remembered(turn)]
-        return len(turns)
+        n_saved = len(saved) + TURNS_SINCE_SAVED if saved else 0
+        turns = await self._memory.last_turns(*pair, self._settings.restore_turns + n_saved)
+        remembered = [message for turn in turns for message in _remembered(turn)]
+        continued = _continued(saved, remembered)
+        if continued is None:
+            newest = turns[max(0, len(turns) - self._settings.restore_turns) :]
+            self._history = [message for turn in newest for message in _remembered(turn)]
+        else:
+            self._history = continued
+        return continued is not None
+
+    @property
+    def head(self) -> tuple[int, ...]:
+        """The tokens of the prompt before anything was said: the character."""
+        return self._prompts.build_idle(()).tokens
 
     async def settle(self, user_text: str = "", pieces: Sequence[Piece] = (), end: int = 0) -> Prefilled | None:
         """Bring the cache up to the history, and to a turn that is still being heard (its reply up to `end`).
@@ -138,15 +165,46 @@ class Dialogue:
         Called when nobody waits: at start, and while a reply is being spoken. None if something newer came between.
         """
         newest = self._messages(user_text, pieces, end)
-        return await self._brain.prefill(self._prompts.build_idle([*self._history, *newest]))
+        prompt = self._prompts.build_idle([*self._history, *newest])
+        del self._history[: prompt.n_messages_dropped]
+        async with self._settling:
+            return await self._brain.settle(prompt)
+
+    async def take_in(self, text: str) -> Prefilled | None:
+        """Prefill words that are still being said, as far as they go without an effect on anything else."""
+        recalled = await self._recall(text)
+        try:
+            prompt = self._prompts.build_open(self._history, text, _volatile(recalled))
+        except PromptTooLongError:
+            return None
+        return None if prompt.n_messages_dropped else await self._prefill(prompt)
+
+    async def anticipate(self, text: str) -> Prepared | None:
+        """`prepare`, for words that may still change: repeatable and without effect on anything but a fork of the
+        cache. None if they do not fit unless something older is forgotten."""
+        try:
+            return await self._prepared(text, final=False)
+        except PromptTooLongError:
+            return None
 
     async def prepare(self, text: str) -> Prepared:
-        """Recall, build the prompt and prefill it. Repeatable and without effect on anything but the cache."""
+        """Recall, build the prompt and prefill it: these are the words. Turns for which no room is left are forgotten.
+
+        Raises PromptTooLongError.
+        """
+        prepared = await self._prepared(text, final=True)
+        assert prepared is not None, "what is final makes its room"
+        return prepared
+
+    async def _prepared(self, text: str, *, final: bool) -> Prepared | None:
         started_s = time.monotonic()
         recalled = await self._recall(text)
         recalled_at_s = time.monotonic()
         prompt = self._prompts.build(self._history, text, _volatile(recalled))
-        prefilled = await self._brain.prefill(prompt)
+        if prompt.n_messages_dropped and not final:
+            return None
+        del self._history[: prompt.n_messages_dropped]
+        prefilled = await self._prefill(prompt)
         ready_at_s = time.monotonic()
         return Prepared(
             text=text,
@@ -159,15 +217,19 @@ class Dialogue:
             ready_at_s=ready_at_s,
         )
 
+    async def _prefill(self, prompt: Prompt) -> Prefilled | None:
+        """Newer requests stop older ones; but a conversation half settled would have to be forked from where it was."""
+        async with self._settling:
+            pass
+        return await self._brain.prefill(prompt)
+
     async def reply(self, prepared: Prepared) -> AsyncGenerator[ReplyEvent, None]:
         """The character's answer: how its prompt was prefilled, then piece by piece, ending with Finished.
 
         Read it under `contextlib.aclosing`.
         """
         settings = self._settings
-        stream = self._brain.stream(
-            prepared.prompt, settings.sampling, max_tokens=settings.max_reply_tokens, stop=END_OF_SPEECH
-        )
+        stream = self._brain.stream(prepared.prompt, settings.sampling, replace(settings.limits, stop=END_OF_SPEECH))
         splitter, n_sentences = ClauseSplitter(language=self.language), 0
         async with aclosing(stream):
             async for item in stream:
@@ -191,10 +253,14 @@ class Dialogue:
         """
         messages = self._messages(user_text, pieces, heard_end)
         self._history += messages
-        self._forget_what_left_the_prompt()
         heard = "".join(message.text for message in messages if message.role == "assistant").strip()
         await self._commit(user_text, heard, interrupted=interrupted)
         return heard
+
+    async def turn_over(self) -> None:
+        """A turn is over and the cache is settled: the moment for what would be in the way at any other."""
+        if self._on_turn_over is not None:
+            await self._on_turn_over(self.history)
 
     async def remember(self, user_text: str) -> None:
         """Keep in memory alone what is too long for a prompt: in history it would push out everything before it."""
@@ -226,16 +292,12 @@ class Dialogue:
             exclude_newest=in_prompt,
         )
         # Somebody who asks the same thing again does not want to hear that they have asked it before.
-        return tuple(item for item in found if not _same_words(item.turn.user_text, text))
+        return tuple(item for item in found if not same_words(item.turn.user_text, text))
 
     def _messages(self, user_text: str, pieces: Sequence[Piece], heard_end: int) -> list[Message]:
         reply = cut_reply(self._tokenizer, pieces, heard_end)
         asked = [Message(role="user", text=user_text)] if user_text else []
         return [*asked, reply] if reply else asked
-
-    def _forget_what_left_the_prompt(self) -> None:
-        dropped = self._prompts.build_idle(self._history).n_messages_dropped
-        del self._history[:dropped]
 
 
 def _turn_count(history: Sequence[Message]) -> int:
@@ -247,6 +309,16 @@ def _turn_count(history: Sequence[Message]) -> int:
 def _remembered(turn: Turn) -> list[Message]:
     both = (Message(role="user", text=turn.user_text), Message(role="assistant", text=turn.reply_text))
     return [message for message in both if message.text]
+
+
+def _continued(saved: Sequence[Message], remembered: Sequence[Message]) -> list[Message] | None:
+    """What was saved and what memory has after it; None where memory does not have just these messages in a row."""
+    texts = [(message.role, message.text.strip()) for message in remembered]
+    wanted = [(message.role, message.text.strip()) for message in saved]
+    for start in range(len(texts) - len(wanted), -1, -1):
+        if wanted and texts[start : start + len(wanted)] == wanted:
+            return [*saved, *remembered[start + len(wanted) :]]
+    return None
 
 
 def _volatile(recalled: Sequence[Recalled]) -> str:
@@ -261,7 +333,8 @@ def _volatile(recalled: Sequence[Recalled]) -> str:
     return block.strip()
 
 
-def _same_words(one: str, other: str) -> bool:
+def same_words(one: str, other: str) -> bool:
+    """Whether two texts are the same but for case, spaces and punctuation."""
     return _letters(one) == _letters(other)
 
 

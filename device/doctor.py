@@ -1,9 +1,11 @@
 """The doctor: what this machine has, what is missing, and how to mend it.
 
-Reads the machine (/proc, the state directory, native libraries through `device.probes`) and the settings, changes
-nothing, and returns a list of checks. Showing them is left to the command line.
+Reads the machine (`device.board`, the state directory, native libraries through `device.probes`) and the settings,
+changes nothing, and returns a list of checks. What is said of the board itself is in `device.board_checks`; showing the
+checks is left to the command line.
 """
 
+import asyncio
 import importlib.metadata
 import os
 import platform
@@ -12,40 +14,31 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 from device import engines
-from device.companion import chosen_character, template_source
+from device.board import Board, read_board
+from device.board_checks import bench_check, board_checks, build_checks, gpu_check
+from device.checks import Check
+from device.companion import chosen_character, engine_settings, template_source
 from device.errors import EngineChoiceError, SettingsError
+from device.fallback import server_found
 from device.packages import install_line, rebuild_line
 from device.probes import ProbeError, ask
-from device.settings import AudioSettings, Settings, load_settings
-from models.errors import CharacterError, ModelFileError, TemplateError
+from device.settings import AudioSettings, ServerSettings, Settings
+from device.settings_file import load_settings
+from device.tuning_file import measurements_here
+from models.engine import EngineSettings
+from models.errors import CharacterError, ModelFileError, RemoteError, TemplateError
 from models.gguf import read_gguf_header
 from models.store import ModelStore
 from models.template import ChatTemplate
 from voice.errors import AudioDeviceError
 from voice.soundcards import AudioDevice, Side, choose_device
 
-Status = Literal["ok", "warn", "fail"]
-
 MEMORY_CHECK_LIMIT_S = 10.0
 """A memory of 100,000 turns takes about a second to check on a desktop; an SD card is ten times slower."""
-
-_PROC = Path("/proc")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One finding: `what` was found, and how to `mend` it (empty where nothing needs to be)."""
-
-    name: str
-    status: Status
-    what: str
-    mend: str = ""
 
 
 def read_settings(path: Path | None, environ: Mapping[str, str]) -> tuple[Settings, Check]:
@@ -62,13 +55,15 @@ def read_settings(path: Path | None, environ: Mapping[str, str]) -> tuple[Settin
 def run_checks(settings: Settings, store: ModelStore, memory_path: Path) -> list[Check]:
     """All checks, in the order in which a person would mend them. Takes a second or two; a hung audio server or GPU
     driver costs at most the limit of `device.probes` each."""
+    board = read_board()
     return [
         _python(),
-        _board(),
-        _ram(),
+        *board_checks(board),
         _disk(store.root),
-        *_llama(),
+        *_llama(board),
+        bench_check(settings, store, board, measurements_here(store)),
         _mind(settings, store),
+        *_server(settings.server),
         *_template(settings),
         _character(settings),
         *_audio(settings.audio),
@@ -91,26 +86,6 @@ def _python() -> Check:
     return Check(name="python", status="ok", what=f"{platform.python_version()} at {sys.executable}")
 
 
-def _board() -> Check:
-    model = Path("/proc/device-tree/model")
-    # The device tree ends its strings with a NUL.
-    board = model.read_text(errors="replace").rstrip("\0\n") if model.is_file() else f"{platform.machine()} machine"
-    return Check(name="board", status="ok", what=f"{board}, {len(os.sched_getaffinity(0))} processor cores")
-
-
-def _ram() -> Check:
-    amounts = {}
-    for line in (_PROC / "meminfo").read_text().splitlines():
-        key, _, value = line.partition(":")
-        amounts[key] = int(value.split()[0]) * 1024
-    total, free = amounts["MemTotal"], amounts["MemAvailable"]
-    what = f"{free / 1e9:.1f} of {total / 1e9:.1f} GB are free"
-    if free < 500e6:
-        mend = "close other programs; the starter model, an ear and a voice want about 0.5 GB"
-        return Check(name="ram", status="warn", what=what, mend=mend)
-    return Check(name="ram", status="ok", what=what)
-
-
 def _disk(folder: Path) -> Check:
     there = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
     free = shutil.disk_usage(there).free
@@ -123,34 +98,15 @@ def _disk(folder: Path) -> Check:
     return Check(name="disk", status="ok", what=what)
 
 
-def _llama() -> list[Check]:
+def _llama(board: Board) -> list[Check]:
     try:
         answer = ask("llama")
     except ProbeError as error:
         mend = (rebuild_line if find_spec("llama_cpp") else install_line)("llama-cpp-python")
         return [Check(name="llama.cpp", status="fail", what=str(error), mend=mend)]
     offload = "offloads to the GPU" if answer["gpu_offload"] else "runs on the processor"
-    checks = [Check(name="llama.cpp", status="ok", what=f"llama-cpp-python {answer['version']}, {offload}")]
-    return checks + _unused_features(frozenset(answer["features"]))
-
-
-# What the processor calls an instruction set in /proc/cpuinfo, and what llama.cpp calls it. Each of them is worth
-# a factor: prebuilt wheels leave them out.
-_INSTRUCTION_SETS = (("avx2", "AVX2"), ("avx512f", "AVX512"), ("asimddp", "DOTPROD"), ("i8mm", "MATMUL_INT8"))
-
-
-def _unused_features(built_for: frozenset[str]) -> list[Check]:
-    flags = {
-        flag
-        for line in (_PROC / "cpuinfo").read_text(errors="replace").splitlines()
-        if line.startswith(("flags", "Features"))
-        for flag in line.partition(":")[2].split()
-    }
-    unused = [theirs for ours, theirs in _INSTRUCTION_SETS if ours in flags and theirs not in built_for]
-    if not unused:
-        return []
-    what = f"llama.cpp was built without {', '.join(unused)}, which this processor has"
-    return [Check(name="llama.cpp build", status="warn", what=what, mend=rebuild_line("llama-cpp-python"))]
+    said = Check(name="llama.cpp", status="ok", what=f"llama-cpp-python {answer['version']}, {offload}")
+    return [said, *build_checks(board, answer), gpu_check(board, answer)]
 
 
 def _audio(wanted: AudioSettings) -> list[Check]:
@@ -190,10 +146,30 @@ def _mind(settings: Settings, store: ModelStore) -> Check:
     except ModelFileError as error:
         return Check(name="mind", status="fail", what="its file cannot be used", mend=str(error))
     what = f"{found.name}, {header.quantisation}, {header.file_bytes / 1e6:.0f} MB"
+    if found.tuning is not None:
+        what += f"; {_run(engine_settings(settings, found))}"
+    if found.notice:
+        return Check(name="mind", status="warn", what=what, mend=found.notice)
     if 0 < header.context_length < settings.think.context_tokens:
         mend = f"think.context_tokens is more than the {header.context_length} that it was trained for"
         return Check(name="mind", status="warn", what=what, mend=mend)
     return Check(name="mind", status="ok", what=what)
+
+
+def _run(engine: EngineSettings) -> str:
+    threads = "one thread" if engine.threads == 1 else f"{engine.threads} threads"
+    where = "the processor" if engine.gpu_layers == 0 else "the GPU"
+    return f"run on {where} with {threads}, batches of {engine.n_batch}, a cache in {engine.kv_type}"
+
+
+def _server(settings: ServerSettings) -> list[Check]:
+    if not settings.url:
+        return []
+    try:
+        return [Check(name="server", status="ok", what=asyncio.run(server_found(settings)))]
+    except (RemoteError, SettingsError) as error:
+        what = f"none to be used at {settings.url}: the model here answers"
+        return [Check(name="server", status="warn", what=what, mend=str(error))]
 
 
 def _template(settings: Settings) -> list[Check]:

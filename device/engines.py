@@ -6,8 +6,8 @@ thread that will use the engine.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -16,8 +16,11 @@ from device.errors import EngineChoiceError
 from device.packages import install_line
 from device.paths import hub_cache_dir, models_dir
 from device.settings import Settings
+from device.tuning import Candidate, EngineTuning, Measurement, choose, judge, memory_budget_bytes, tuning_for
+from device.tuning_file import measurements_here
 from models.catalog import Kind
 from models.errors import ModelError
+from models.ram import read_ram
 from models.store import ModelStore
 from voice.seams import Synthesizer, Transcriber
 
@@ -36,10 +39,13 @@ class Choice(Generic[EngineT]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A model that is here: its name for people, and its file or folder."""
+    """A model that is here: its name for people, and its file or folder. Of a language model also how the benchmark
+    found it best run (None where none was made), and a `notice` where a larger one is here that was passed over."""
 
     name: str
     path: Path
+    tuning: EngineTuning | None = None
+    notice: str | None = None
 
 
 def model_store(environ: Mapping[str, str]) -> ModelStore:
@@ -48,13 +54,33 @@ def model_store(environ: Mapping[str, str]) -> ModelStore:
 
 
 def choose_model(settings: Settings, store: ModelStore) -> Found:
-    """The GGUF file of `think.model`, else the largest one pulled. Raises EngineChoiceError."""
+    """The GGUF file of `think.model`, else the largest one pulled; where a benchmark was made, the largest that is
+    quick enough and fits into memory. Raises EngineChoiceError."""
+    measurements = measurements_here(store)
     if settings.think.model:
-        return _named(settings.think.model, "llm", "think.model", settings, store)
-    found = _largest(store, "llm")
-    if found is None:
+        found = _named(settings.think.model, "llm", "think.model", settings, store)
+        return _tuned(found, settings, store, measurements)
+    largest = _largest(store, "llm")
+    if largest is None:
         raise EngineChoiceError("no language model is here: `familiar models pull starter` fetches a small one")
-    return found
+    here = [candidate for candidate in llm_candidates(store, measurements) if candidate.path is not None]
+    verdicts = judge(
+        here,
+        measurements,
+        n_ctx=settings.think.context_tokens,
+        budget_bytes=memory_budget_bytes(read_ram().total_bytes),
+    )
+    best = choose(verdicts)
+    if best is None or best.candidate.path is None:
+        return largest
+    passed_over = next(one for one in verdicts if one.candidate.name == largest.name)
+    notice = None
+    if best.candidate.name != largest.name:
+        notice = (
+            f"{largest.name} is here, but {passed_over.objection}: thinking with {best.candidate.name}. "
+            f'model = "{largest.name}" under [think] takes it all the same.'
+        )
+    return Found(name=best.candidate.name, path=Path(best.candidate.path), tuning=best.tuning, notice=notice)
 
 
 def choose_transcriber(settings: Settings, store: ModelStore) -> Choice[Transcriber]:
@@ -95,6 +121,53 @@ def choose_synthesizer(settings: Settings, store: ModelStore) -> Choice[Synthesi
     else:
         why = "No Piper voice is here"
     return _espeak(settings, f"{why}: speaking with eSpeak NG, which sounds like a machine. {mend}".strip())
+
+
+def models_to_measure(wanted: str | None, settings: Settings, store: ModelStore) -> list[Found]:
+    """The language model of that name or file, else all that are here. Raises EngineChoiceError for none."""
+    if wanted is not None:
+        return [_named(wanted, "llm", "--model", replace(settings, source=None), store)]
+    here = [(entry.name, store.find(entry.name)) for entry in store.catalog.entries if entry.kind == "llm"]
+    found = [Found(name=name, path=path) for name, path in here if path is not None]
+    if not found:
+        raise EngineChoiceError("no language model is here: `familiar models pull starter` fetches a small one")
+    return found
+
+
+def llm_candidates(store: ModelStore, measurements: Sequence[Measurement]) -> list[Candidate]:
+    """The language models of the catalogue, to be judged by `device.tuning`."""
+    cache_bytes = {one.path: one.kv_bytes for one in measurements}
+    candidates = []
+    for entry in store.catalog.entries:
+        if entry.kind != "llm" or entry.parameters_b is None:
+            continue
+        path = store.find(entry.name)
+        candidates.append(
+            Candidate(
+                name=entry.name,
+                path=str(path) if path else None,
+                size_bytes=entry.size_bytes,
+                n_parameters=entry.parameters_b * 1e9,
+                kv_bytes=cache_bytes.get(str(path)),
+            )
+        )
+    return candidates
+
+
+def _tuned(found: Found, settings: Settings, store: ModelStore, measurements: Sequence[Measurement]) -> Found:
+    """The model with the way to run it."""
+    known = (one for one in llm_candidates(store, measurements) if one.path == str(found.path))
+    size_bytes = max(1, found.path.stat().st_size)
+    own_file = Candidate(
+        name=found.name, path=str(found.path), size_bytes=size_bytes, n_parameters=size_bytes * 8 / 4.5
+    )
+    tuning = tuning_for(
+        next(known, own_file),
+        measurements,
+        n_ctx=settings.think.context_tokens,
+        budget_bytes=memory_budget_bytes(read_ram().total_bytes),
+    )
+    return replace(found, tuning=tuning)
 
 
 def _whisper(found: Found, language: str) -> Choice[Transcriber]:
@@ -179,7 +252,13 @@ def _expanded(wanted: str) -> Path:
         return Path(wanted)
 
 
-_TRADES: dict[Kind, str] = {"llm": "thinks", "asr": "listens", "tts": "speaks"}
+_TRADES: dict[Kind, str] = {
+    "llm": "thinks",
+    "asr": "listens",
+    "tts": "speaks",
+    "encoder": "compares meanings",
+    "turn": "hears the end of a turn",
+}
 
 
 def _largest(store: ModelStore, kind: Kind, language: str | None = None) -> Found | None:

@@ -48,6 +48,11 @@ def memory_file(environ: Mapping[str, str]) -> Path:
     return state_dir(environ) / "memory.db"
 
 
+def states_dir(environ: Mapping[str, str]) -> Path:
+    """The folder of what the engine's cache holds across starts."""
+    return state_dir(environ) / "states"
+
+
 def hub_cache_dir(environ: Mapping[str, str]) -> Path:
     """Where huggingface_hub keeps what other programs of this person have already downloaded."""
     if environ.get("HF_HUB_CACHE"):

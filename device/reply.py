@@ -11,6 +11,7 @@ from contextlib import aclosing
 
 from device.dialogue import Dialogue, Prepared, ReplyEvent
 from device.display import CharacterSays, Display, StateChanged
+from device.draft import Draft
 from device.trace import EventName, Trace, Value
 from firmware_bridge.body import Body
 from firmware_bridge.gestures import expression_for
@@ -62,16 +63,17 @@ class Reply:
         self.complete = False
         """The reply was spoken, and heard, to its end."""
 
-    async def answer(self, prepared: Prepared) -> None:
-        """Think and speak until the last sample has been heard."""
-        self._prepared = prepared
+    async def answer(self, draft: Draft) -> None:
+        """Speak what the model writes until the last sample has been heard."""
+        self._prepared = prepared = draft.prepared
+        self.user_text = prepared.text  # as it stands in the cache
         self._event(
             "recall_done",
             t_s=max(prepared.recalled_at_s, self._asked_s),  # done in the silence, nobody waited for it
             n_recalled=prepared.n_recalled,
             recall_s=round(prepared.recall_s, 6),
         )
-        await self._speak(self._dialogue.reply(prepared))
+        await self._speak(draft.read())
 
     async def say(self, text: str) -> None:
         """Speak a given text, such as a greeting, in place of an answer."""
@@ -128,7 +130,7 @@ class Reply:
         async with aclosing(pieces):
             async for piece in pieces:
                 if isinstance(piece, Finished):
-                    cut_short = piece.reason in ("max_tokens", "context_full")
+                    cut_short = piece.reason in ("max_tokens", "context_full", "broken_off")
                     break
                 if isinstance(piece, Prefilled):
                     self._prompt_is_ready(piece)

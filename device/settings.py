@@ -1,21 +1,12 @@
-"""The settings: a TOML file and environment overrides -> one frozen tree, validated once at start.
+"""The settings: one frozen tree of documented values. A component receives its own section only.
 
-Every mistake is named with its path and reason, all of them at once. A component receives its own section only. Which
-file is read is decided in `device.paths`; `reference` renders the documentation from the same definitions.
+How the tree is read from a file and the environment, and what is allowed, is left to `device.settings_file`.
 """
 
-import difflib
 import math
-import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
-
-from device.errors import SettingsError
-from device.paths import settings_file
-
-ENV_PREFIX = "FAMILIAR_"
+from typing import Any, Literal
 
 
 def setting(doc: str, *, default: Any, low: float = -math.inf, high: float = math.inf) -> Any:
@@ -75,25 +66,113 @@ class SpeakSettings:
 class ThinkSettings:
     """The language model."""
 
-    model: str = setting("a name of the catalogue or a .gguf file; empty: the largest one pulled", default="")
+    model: str = setting(
+        "a name of the catalogue or a .gguf file; empty: the largest one pulled that is quick enough as far as "
+        "`familiar models bench` has measured",
+        default="",
+    )
     chat_template: Path | None = setting(
         "file with a chat template (Jinja) in place of the model's own; empty: the model's own", default=None
     )
     context_tokens: int = setting("context window", default=2048, low=512, high=131_072)
     threads: int = setting(
-        "threads of the engine; 0: all physical cores but one, at most 4", default=0, low=0, high=256
+        "threads of the engine; 0: what `familiar models bench` found, else all physical cores but one, at most 4",
+        default=0,
+        low=0,
+        high=256,
+    )
+    batch_tokens: int = setting(
+        "tokens of a prompt that are computed at once; 0: what `familiar models bench` found, else 64, on a GPU 512",
+        default=0,
+        low=0,
+        high=4096,
+    )
+    kv_type: Literal["auto", "f16", "q8_0"] = setting(
+        "how the context is kept: q8_0 takes half the memory and is slower; auto: q8_0 only where the model would not "
+        "fit otherwise, as far as `familiar models bench` can tell",
+        default="auto",
     )
     gpu_layers: int = setting(
-        "layers on the GPU, where llama.cpp was built for one; -1: all of them", default=-1, low=-1, high=1000
+        "layers on the GPU, where llama.cpp was built for one; -1: as `familiar models bench` found quicker, else all",
+        default=-1,
+        low=-1,
+        high=1000,
     )
     temperature: float = setting("randomness; 0: always the likeliest word", default=0.4, low=0.0, high=2.0)
     min_p: float = setting(
-        "words less likely than this share of the likeliest are left out", default=0.05, low=0.0, high=1.0
+        "words less likely than this share of the likeliest are left out", default=0.05, low=0.0, high=0.99
+    )
+    top_k: int = setting("so many of the likeliest words are considered; 0: all", default=40, low=0, high=100_000)
+    top_p: float = setting(
+        "the likeliest words with this probability together are considered; 1: all", default=1.0, low=0.01, high=1.0
+    )
+    top_n_sigma: float = setting(
+        "words are considered that lie within so many standard deviations of the likeliest; 0: all",
+        default=0.0,
+        low=0.0,
+        high=10.0,
     )
     repeat_penalty: float = setting("how strongly repetition is avoided; 1: not at all", default=1.1, low=1.0, high=2.0)
+    presence_penalty: float = setting(
+        "how strongly every word is avoided that the reply has; 0: not at all", default=0.0, low=-2.0, high=2.0
+    )
+    frequency_penalty: float = setting(
+        "the same, as often as the reply has it; 0: not at all", default=0.0, low=-2.0, high=2.0
+    )
+    dry_multiplier: float = setting(
+        "how strongly whole phrases are kept from coming again (DRY; 0.8 is usual); 0: not at all",
+        default=0.0,
+        low=0.0,
+        high=5.0,
+    )
+    xtc_probability: float = setting(
+        "how often the most expected words are left out (XTC); 0: never", default=0.0, low=0.0, high=1.0
+    )
+    xtc_threshold: float = setting(
+        "probability from which XTC takes a word for expected", default=0.1, low=0.0, high=0.5
+    )
     max_sentences: int = setting("sentences after which a reply ends", default=3, low=1, high=1000)
+    max_words: int = setting(
+        "words after which a reply ends, with its next clause or eight words later; 0: any number",
+        default=0,
+        low=0,
+        high=1000,
+    )
     max_reply_tokens: int = setting("longest reply", default=80, low=8, high=4096)
+    thinking_tokens: int = setting(
+        "tokens a model may think, unheard, before a reply; 0: it is asked not to", default=0, low=0, high=8192
+    )
+    speculate: bool = setting(
+        "whether a reply is begun, unheard, while the person may still go on: it is there at once, and was in vain if "
+        "they do go on",
+        default=True,
+    )
     seed: int = setting("seed of the randomness; -1: another one each time", default=-1, low=-1, high=2**32 - 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """A server that thinks in place of the model here; the model here takes over while the server is gone."""
+
+    url: str = setting(
+        "where an OpenAI-compatible API begins, such as http://192.168.1.5:8080/v1: everything said goes there; "
+        "empty: nothing does",
+        default="",
+    )
+    model: str = setting("the model's name on the server; empty: the one that it has", default="")
+    key_file: Path | None = setting("file with the key that the server wants; empty: it wants none", default=None)
+    first_token_timeout_s: float = setting(
+        "how long the server may take to begin a reply before the model here gives it", default=3.0, low=0.2, high=120.0
+    )
+    stall_timeout_s: float = setting(
+        "silence of the server within a reply after which the reply ends", default=3.0, low=0.2, high=120.0
+    )
+    retry_after_s: float = setting(
+        "how long after a failure the server is asked again; after each further one twice as long, up to five minutes",
+        default=10.0,
+        low=1.0,
+        high=300.0,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +200,7 @@ class Settings:
     listen: ListenSettings = ListenSettings()
     speak: SpeakSettings = SpeakSettings()
     think: ThinkSettings = ThinkSettings()
+    server: ServerSettings = ServerSettings()
     memory: MemorySettings = MemorySettings()
     person: PersonSettings = PersonSettings()
 
@@ -128,178 +208,3 @@ class Settings:
     def folder(self) -> Path:
         """Where relative paths count from: the folder of the file, without one the working directory."""
         return self.source.parent if self.source else Path.cwd()
-
-
-def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
-    """Read the settings file (`path`, else where `device.paths` finds one) and the FAMILIAR_SECTION__KEY overrides.
-
-    Raises SettingsError naming every mistake.
-    """
-    source = settings_file(path, environ)
-    folder = source.parent if source else Path.cwd()
-    sections = _sections()
-    mistakes: list[str] = []
-    given: list[_Given] = []
-    for section, table in (_read(source) if source else {}).items():
-        if section not in sections:
-            mistakes.append(f"[{section}]: no such section{_nearest(section, sections)}")
-        elif not isinstance(table, dict):
-            mistakes.append(f"{section}: must be a section, [{section}]")
-        else:
-            given += [_Given(f"{section}.{key}", section, key, value) for key, value in table.items()]
-    given += _overrides(environ)
-    values: dict[str, dict[str, Any]] = {section: {} for section in sections}
-    for item in given:
-        try:
-            values[item.section][item.key] = _checked(item, sections, folder)
-        except ValueError as error:
-            mistakes.append(f"{item.label}: {error}")
-    mistakes = mistakes or _contradictions(values["listen"])
-    if mistakes:
-        listed = mistakes if len(mistakes) == 1 else [f"{len(mistakes)} mistakes", *(f"  {one}" for one in mistakes)]
-        raise SettingsError(f"{source or 'settings'}: " + "\n".join(listed))
-    return Settings(source=source, **{section: sections[section](**values[section]) for section in sections})
-
-
-def reference() -> str:
-    """The reference of all settings in Markdown: what CONFIGURATION.md holds below its introduction."""
-    parts = []
-    for section, kind in _sections().items():
-        hints = get_type_hints(kind)
-        rows = [f"| `{key.name}` | `{_toml(key.default)}` | {_meaning(key, hints[key.name])} |" for key in fields(kind)]
-        parts.append(
-            "\n".join(
-                [f"## [{section}]", "", f"{kind.__doc__}", "", "| key | default | meaning |", "|---|---|---|", *rows]
-            )
-        )
-    return "\n\n".join(parts) + "\n"
-
-
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """One setting as somebody wrote it: `label` is how they would recognise it."""
-
-    label: str
-    section: str
-    key: str
-    value: Any
-    from_environment: bool = False
-
-
-def _sections() -> dict[str, type]:
-    return {name: kind for name, kind in get_type_hints(Settings).items() if name != "source"}
-
-
-def _read(source: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(source.read_text(encoding="utf-8-sig"))  # Windows editors put a mark before the text
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{source}: not UTF-8 text: {error}") from error
-    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
-        raise SettingsError(f"{source}: not valid TOML: {error}") from error
-    except RecursionError as error:
-        raise SettingsError(f"{source}: nested too deeply for settings") from error
-    except OSError as error:
-        raise SettingsError(f"{source}: cannot be read: {error.strerror}") from error
-
-
-def _overrides(environ: Mapping[str, str]) -> list[_Given]:
-    found = []
-    for name in sorted(environ):
-        section, dunder, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
-        if name.startswith(ENV_PREFIX) and dunder:
-            found.append(_Given(name, section, key, environ[name], from_environment=True))
-    return found
-
-
-def _contradictions(listen: Mapping[str, Any]) -> list[str]:
-    chosen = ListenSettings(**listen)
-    if chosen.pause_ms <= chosen.hangover_ms:
-        return []
-    return [f"listen.pause_ms: {chosen.pause_ms} must not be more than listen.hangover_ms, {chosen.hangover_ms}"]
-
-
-def _checked(item: _Given, sections: dict[str, type], folder: Path) -> Any:
-    """The value, converted to the type of its setting; ValueError says what is wrong with it."""
-    if item.section not in sections:
-        raise ValueError(f"no such section{_nearest(item.section, sections)}")
-    keys = {key.name: key for key in fields(sections[item.section])}
-    if item.key not in keys:
-        raise ValueError(f"no such setting{_nearest(item.key, keys)}")
-    hint = get_type_hints(sections[item.section])[item.key]
-    value = _parsed(item.value, hint) if item.from_environment else item.value
-    if hint == Path | None:
-        return _path(value, folder)
-    choices = get_args(hint) if get_origin(hint) is Literal else ()
-    if choices and value not in choices:
-        raise ValueError(f"{_toml(value)} must be one of {', '.join(map(_toml, choices))}")
-    return value if choices else _typed(value, hint, keys[item.key])
-
-
-def _parsed(raw: str, hint: Any) -> Any:
-    """The value of an environment variable: TOML where the setting is a number or a truth value, else as it stands."""
-    if hint in (int, float, bool):
-        try:
-            return tomllib.loads(f"value = {raw}")["value"]
-        except tomllib.TOMLDecodeError:
-            pass
-    return raw
-
-
-def _path(value: Any, folder: Path) -> Path | None:
-    """A relative path counts from the folder of the settings file."""
-    if not isinstance(value, str):
-        raise ValueError(f"{_toml(value)} must be a path in quotes")
-    if "\0" in value:
-        raise ValueError("a path cannot hold a NUL character")
-    try:
-        return folder / Path(value).expanduser() if value else None
-    except RuntimeError as error:
-        raise ValueError(f"{_toml(value)}: there is no such home directory") from error
-
-
-def _typed(value: Any, hint: type, key: "Field[Any]") -> Any:
-    fits = {
-        bool: isinstance(value, bool),
-        int: isinstance(value, int) and not isinstance(value, bool),
-        float: isinstance(value, int | float) and not isinstance(value, bool),
-        str: isinstance(value, str),
-    }
-    if not fits[hint]:
-        raise ValueError(f"{_toml(value)} must be {_NOUNS[hint]}")
-    if hint in (int, float):
-        low, high = key.metadata["low"], key.metadata["high"]
-        if not low <= value <= high:
-            raise ValueError(f"{_toml(value)} must be between {low} and {high}")
-    return hint(value)
-
-
-_NOUNS = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes"}
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(names), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _toml(value: Any) -> str:
-    """The value as TOML writes it."""
-    match value:
-        case None:
-            return '""'
-        case bool():
-            return str(value).lower()
-        case str():
-            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        case _:
-            return str(value)
-
-
-def _meaning(key: "Field[Any]", hint: Any) -> str:
-    """The description with the values that are allowed."""
-    doc: str = key.metadata["doc"]
-    if get_origin(hint) is Literal:
-        choices = ", ".join(f"`{_toml(choice)}`" for choice in get_args(hint))
-        return f"{doc} (one of {choices})"
-    low, high = key.metadata["low"], key.metadata["high"]
-    return f"{doc} ({low} to {high})" if math.isfinite(low) else doc

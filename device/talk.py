@@ -6,6 +6,7 @@ itself. Falling back to less is always said.
 
 import asyncio
 import contextlib
+import logging
 import signal
 import sys
 from collections.abc import Coroutine, Iterator, Mapping
@@ -17,6 +18,8 @@ from device.errors import FamiliarError
 from device.settings import Settings
 from device.trace import Trace
 from models.character import Character
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +91,12 @@ def _in_writing(request: TalkRequest, character: Character, settings: Settings, 
     from device.text_mode import TextConversation
 
     with Trace(request.trace) as trace, asyncio.Runner() as runner:
-        opening = open_dialogue(character, settings, where)
+
+        def on_notice(text: str) -> None:
+            trace.event("degraded", turn=0, what=text)
+            log.warning("%s", text)
+
+        opening = open_dialogue(character, settings, where, on_notice)
         opened = runner.run(opening.__aenter__())
         try:
             for notice in opened.notices:
@@ -96,7 +104,7 @@ def _in_writing(request: TalkRequest, character: Character, settings: Settings, 
             conversation = TextConversation(
                 dialogue=opened.dialogue, character=character.name, trace=trace, as_json=request.as_json
             )
-            conversation.run(runner, greeting="" if opened.n_restored else character.greeting)
+            conversation.run(runner, greeting="" if opened.dialogue.history else character.greeting)
         finally:
             runner.run(opening.__aexit__(None, None, None))
 
@@ -139,7 +147,7 @@ async def _with_devices(request: TalkRequest, character: Character, settings: Se
             character, settings, where, make_port=make_port, sound_faults=sound_faults, trace=trace, display=display
         )
         async with session_of as session:
-            await session.conversation.run(greeting="" if session.opened.n_restored else character.greeting)
+            await session.conversation.run(greeting="" if session.opened.dialogue.history else character.greeting)
 
 
 def _run(work: Coroutine[None, None, None]) -> None:

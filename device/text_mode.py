@@ -93,6 +93,7 @@ class TextConversation:
                 self._end_reply(turn_id, text, heard)
         # While the person reads: the next turn then computes only its own words.
         await self._dialogue.settle()
+        await self._dialogue.turn_over()
 
     async def _print_reply(self, turn_id: int, prepared: Prepared, pieces: list[Piece]) -> None:
         """Print the reply as it comes; `pieces` gets what was printed."""

@@ -52,11 +52,16 @@ async def open_session(
     The three engines load at the same time, each on a thread. Raises the errors of all packages.
     """
     ears, voice = choose_transcriber(settings, where.store), choose_synthesizer(settings, where.store)
+
+    def on_notice(text: str) -> None:
+        trace.event("degraded", turn=0, what=text)
+        display.show(Notice(text=text))
+
     async with AsyncExitStack() as stack:
         async with asyncio.TaskGroup() as loading:
             transcriber = loading.create_task(asyncio.to_thread(ears.make), name="load-ears")
             synthesizer = loading.create_task(asyncio.to_thread(voice.make), name="load-voice")
-            opened = await stack.enter_async_context(open_dialogue(character, settings, where))
+            opened = await stack.enter_async_context(open_dialogue(character, settings, where, on_notice))
         port = await stack.enter_async_context(make_port(synthesizer.result().sample_rate_hz))
         mouth = await stack.enter_async_context(Mouth(synthesizer.result(), Player(port.speaker, time.monotonic)))
         listener = await stack.enter_async_context(
@@ -77,10 +82,10 @@ async def open_session(
             trace=trace,
             display=display,
             sound_faults=sound_faults,
+            speculate=settings.think.speculate,
         )
         for notice in opened.notices:
             trace.event("degraded", turn=0, what=notice)  # a person reads it in the log
         for notice in filter(None, (ears.notice, voice.notice)):
-            trace.event("degraded", turn=0, what=notice)
-            display.show(Notice(text=notice))
+            on_notice(notice)
         yield Session(conversation=conversation, opened=opened, ears=ears.name, voice=voice.name)

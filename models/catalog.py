@@ -1,6 +1,7 @@
 """The catalogue of models that can be pulled: what each is, where it comes from, and the bytes it must consist of.
 
-Read from `catalog.toml` beside this module. Fetching and finding the files is the store's work (`models.store`).
+Read from `catalog.toml` beside this module. Fetching and finding the files is the store's work (`models.store`); what a
+model that is here needs to the byte says its header (`models.footprint`), what it takes until then says its entry.
 """
 
 import difflib
@@ -11,7 +12,19 @@ from typing import Any, Literal
 
 from models.errors import ModelError
 
-Kind = Literal["llm", "asr", "tts"]
+Kind = Literal["llm", "asr", "tts", "encoder", "turn"]
+"""What thinks, listens, speaks, compares meanings of sentences, and hears that somebody has finished."""
+
+Quirk = Literal["thinks", "no-system-role", "dated"]
+"""What is special about a language model's chat template.
+
+- "thinks": it reasons before it answers, where the template is not told otherwise. `models.template` tells it so
+  (`enable_thinking`); whoever turns thinking on waits longer for the first word.
+- "no-system-role": persona and instructions are the beginning of the first user's message. The template puts them
+  there, or `models.prompt` does where it refuses them (`supports_system`).
+- "dated": it writes today's date before the persona. `models.template` fixes the date when the model is loaded, or
+  every prompt would have to be computed anew after midnight.
+"""
 
 MANY_LANGUAGES = "mul"
 """The BCP 47 tag of a model that understands many languages."""
@@ -43,7 +56,7 @@ class PypiSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubSource:
-    """A repository on the Hugging Face Hub at one commit."""
+    """A repository on the Hugging Face Hub at one commit; "main" where it is not known which one has the files."""
 
     repo: str
     revision: str
@@ -51,7 +64,9 @@ class HubSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogEntry:
-    """One model. `language` is a BCP 47 tag ("mul": many); `licence` is that of the weights."""
+    """One model. `language` is a BCP 47 tag ("mul": many); `licence` is that of the weights; `parameters_b` counts
+    billions of weights, None where nobody does. The rest is known of language models only: the type of most weights,
+    what one token of context takes in an f16 KV cache, and what is special about the chat template."""
 
     name: str
     kind: Kind
@@ -60,11 +75,20 @@ class CatalogEntry:
     note: str
     source: PypiSource | HubSource
     files: tuple[ModelFile, ...]
+    parameters_b: float | None = None
+    quantization: str | None = None
+    kv_bytes_per_token: int = 0
+    quirks: tuple[Quirk, ...] = ()
 
     @property
     def size_bytes(self) -> int:
         """What the model takes on the disk."""
         return sum(file.size_bytes for file in self.files)
+
+    def memory_bytes(self, n_ctx: int) -> int:
+        """What the model takes in memory with `n_ctx` tokens of context: its weights, and for a language model the f16
+        KV cache (a q8_0 cache takes 34/64 of it). Buffers to compute in come on top, some tens of megabytes."""
+        return self.size_bytes + self.kv_bytes_per_token * n_ctx
 
     def speaks(self, language: str) -> bool:
         """Whether this model serves `language` ("en", "en-GB", ...); regions and case do not matter."""
@@ -73,7 +97,7 @@ class CatalogEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
-    """All entries, by kind and then by size; `starter` is the name of the first model to pull."""
+    """All entries, by kind; `starter` is the name of the first model to pull."""
 
     entries: tuple[CatalogEntry, ...]
     starter: str
@@ -92,6 +116,14 @@ class Catalog:
             raise ModelError(f"no model is called {name!r}: {hint}")
         return entry
 
+    def select(self, kind: Kind | None = None, language: str | None = None) -> tuple[CatalogEntry, ...]:
+        """The entries of that kind that serve that language, in the catalogue's order; None asks for all."""
+        return tuple(
+            entry
+            for entry in self.entries
+            if (kind is None or entry.kind == kind) and (language is None or entry.speaks(language))
+        )
+
 
 def load_catalog() -> Catalog:
     """Read the catalogue that comes with Familiar. Takes a few milliseconds; nothing is cached."""
@@ -106,6 +138,7 @@ def _entry(model: dict[str, Any]) -> CatalogEntry:
             **model,
             "source": PypiSource(**source) if "package" in source else HubSource(**source),
             "files": tuple(ModelFile(**file) for file in model["files"]),
+            "quirks": tuple(model.get("quirks", ())),
         }
     )
 

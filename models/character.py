@@ -1,8 +1,9 @@
 """Who the companion is: read from a small TOML or JSON file, or from a Character Card (V2, V3 as JSON).
 
-Our own format has the keys `name`, `persona`, `greeting` and a list `examples` of `user` and `reply`. Of a card the
-name, description, personality, scenario, first message and example messages are taken; its lorebook, alternate
-greetings and embedded prompts are left to the importer in `tools`. Nothing in a character file is ever run.
+Our own format has the keys `name`, `persona`, `greeting` and a list `examples` of `user` and `reply`, and lists of
+`adapters` and `steering`: files beside the character file, which are not opened here. Of a card the name, description,
+personality, scenario, first message and example messages are taken; its lorebook, alternate greetings and embedded
+prompts are left to the importer in `tools`. Nothing in a character file is ever run.
 """
 
 import difflib
@@ -11,17 +12,19 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from models.errors import CharacterError
+from models.steering import MOST_WEIGHT, Adapter, ControlVector, Steering
 
 MAX_FILE_BYTES = 64 << 10
 """Far more than any context holds; what is larger is no character."""
 
-_KEYS = ("name", "persona", "greeting", "examples")
+_KEYS = ("name", "persona", "greeting", "examples", "adapters", "steering")
 _EXAMPLE_KEYS = ("user", "reply")
+_ENTRIES = {"examples": "example", "adapters": "adapter", "steering": "control vector"}
 _STARTER = Path(__file__).parent / "characters" / "pip.toml"
 
 
@@ -36,12 +39,14 @@ class Exchange:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Character:
     """`persona` is said to the model, `greeting` (may be empty) to the person; `examples` go before every conversation
-    as if they had been said. Texts are stripped; `name` and `persona` are never empty."""
+    as if they had been said. Texts are stripped; `name` and `persona` are never empty. `steering` is to be laid over
+    the model; whether its files are there and fit is not known here."""
 
     name: str
     persona: str
     greeting: str = ""
     examples: tuple[Exchange, ...] = ()
+    steering: Steering = field(default_factory=Steering)
 
 
 def starter_character() -> Character:
@@ -87,13 +92,8 @@ def _parse(path: Path, text: str) -> Any:
 
 def _from_table(path: Path, table: Mapping[str, Any]) -> Character:
     _check_keys(path, table, _KEYS, "")
-    examples = table.get("examples", [])
-    if not isinstance(examples, list) or not all(isinstance(example, dict) for example in examples):
-        raise CharacterError(f"{path}: examples must be a list of tables, each with {' and '.join(_EXAMPLE_KEYS)}")
     exchanges = []
-    for number, example in enumerate(examples, start=1):
-        where = f" of example {number}"
-        _check_keys(path, example, _EXAMPLE_KEYS, where)
+    for example, where in _tables(path, table, "examples", _EXAMPLE_KEYS):
         user, reply = (_text(path, example, key, where, required=True) for key in _EXAMPLE_KEYS)
         exchanges.append(Exchange(user=user, reply=reply))
     return Character(
@@ -101,7 +101,44 @@ def _from_table(path: Path, table: Mapping[str, Any]) -> Character:
         persona=_text(path, table, "persona", required=True),
         greeting=_text(path, table, "greeting"),
         examples=tuple(exchanges),
+        steering=Steering(
+            adapters=tuple(
+                Adapter(path=file, scale=scale) for file, scale in _weighted_files(path, table, "adapters", "scale")
+            ),
+            vectors=tuple(
+                ControlVector(path=file, strength=strength)
+                for file, strength in _weighted_files(path, table, "steering", "strength")
+            ),
+        ),
     )
+
+
+def _weighted_files(path: Path, table: Mapping[str, Any], key: str, weight_key: str) -> Iterator[tuple[Path, float]]:
+    """The files of a list, relative to the folder of the character file, and how much each counts: 1 unless said."""
+    for entry, where in _tables(path, table, key, ("file", weight_key)):
+        file = _text(path, entry, "file", where, required=True)
+        if "\0" in file:
+            raise CharacterError(f"{path}: file{where} holds a NUL character")
+        weight = entry.get(weight_key, 1.0)
+        # Not a number compares as False.
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not abs(weight) <= MOST_WEIGHT:
+            raise CharacterError(
+                f"{path}: {weight_key}{where} must be a number between -{MOST_WEIGHT:g} and {MOST_WEIGHT:g}"
+            )
+        yield path.parent / file, float(weight)
+
+
+def _tables(
+    path: Path, table: Mapping[str, Any], key: str, known: tuple[str, ...]
+) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """The entries of a list of tables, each with how to name it in a complaint."""
+    entries = table.get(key, [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise CharacterError(f"{path}: {key} must be a list of tables, each with {' and '.join(known)}")
+    for number, entry in enumerate(entries, start=1):
+        where = f" of {_ENTRIES[key]} {number}"
+        _check_keys(path, entry, known, where)
+        yield entry, where
 
 
 def _from_card(path: Path, data: Mapping[str, Any]) -> Character:

@@ -1,27 +1,42 @@
 """The engine: one llama.cpp model and one context, blocking, used from one thread at a time.
 
-A prompt of tokens goes in (`prefill`: only what the KV cache does not hold yet is computed), pieces of the reply come
-out (`generate`). Prompts are built by `models.prompt`; threads, queues and cancelled tasks are left to
-`models.worker`. Only llama.cpp's C API is used, not the `Llama` class, which hides the cache.
+A prompt of tokens goes in (`prefill`: only what the KV cache does not hold yet is computed, on a fork of the
+conversation), pieces of the reply come out (`generate`), and what was really said becomes the conversation (`settle`).
+A reply that is never settled leaves no trace. Prompts are built by `models.prompt`; threads, queues and cancelled tasks
+are left to `models.worker`. Only llama.cpp's C API is used, not the `Llama` class, which hides the cache.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from models.detok import ReplyText
 from models.errors import PromptTooLongError
+from models.fingerprint import engine_fingerprint, file_sha256
+from models.generation import PROMPT_END_TOKENS, Generation
 from models.gguf import GgufHeader
 from models.interrupt import StopSignal
-from models.kv import KvCache
+from models.kv import Kept, KvCache
 from models.loading import EngineSettings, LoadedModel
-from models.messages import Finished, FinishReason, Piece, Prefilled
-from models.sampling import Sampling, sampler_chain
+from models.messages import Finished, Piece, Prefilled
+from models.sampling import Sampling
+from models.state_file import SavedState, StateKey
+from models.steerer import Steerer
+from models.steering import Steering, steering_digest
+from models.stops import ReplyLimits
 from models.template import ChatTemplate
 from models.vocabulary import Vocabulary
 
-__all__ = ["EngineSettings", "LlamaEngine"]
+__all__ = ["EngineSettings", "LlamaEngine", "Snapshot"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Tokens of a conversation, and what llama.cpp keeps of them in its KV cache."""
+
+    tokens: tuple[int, ...]
+    state: bytearray
 
 
 class LlamaEngine:
@@ -30,11 +45,15 @@ class LlamaEngine:
     def __init__(self, path: Path, settings: EngineSettings | None = None) -> None:
         """Load the model, blocking. Raises ModelFileError or ModelError as LoadedModel does."""
         settings = settings or EngineSettings()
+        self._path, self._settings = path, settings
         self._loaded = LoadedModel(path, settings)
         self.vocabulary = Vocabulary(self._loaded)
-        # llama.cpp (the pinned one) crashes when it rotates quantized keys of heads that are no multiple of 64 wide.
-        self._kv = KvCache(self._loaded, n_batch=self._loaded.n_batch, may_shift=settings.kv_type == "f16")
+        self._generation = Generation(self._loaded, self.vocabulary)
+        may_shift = settings.kv_type == "f16" or _rotates_quantized(self._loaded.header)
+        self._kv = KvCache(self._loaded, n_batch=self._loaded.n_batch, may_shift=may_shift)
         self._has_logits = False
+        self._steerer = Steerer(self._loaded)
+        self._steering = Steering()
 
     @property
     def header(self) -> GgufHeader:
@@ -47,25 +66,51 @@ class LlamaEngine:
         return self._kv.n_ctx
 
     @property
-    def cached_tokens(self) -> tuple[int, ...]:
-        """What stands in the KV cache."""
-        return self._kv.tokens
+    def can_shift(self) -> bool:
+        """Whether what follows a removed part is moved; else it is computed anew."""
+        return self._kv.can_shift
 
-    def chat_template(self, source: str | None = None) -> ChatTemplate:
-        """The chat template of the model file, or `source` in its place. Raises TemplateError."""
+    @property
+    def conversation(self) -> tuple[int, ...]:
+        """The tokens of the committed conversation that stand in the KV cache."""
+        return self._kv.committed
+
+    @property
+    def draft(self) -> tuple[int, ...]:
+        """The tokens of the fork: the prompt prefilled last and the reply to it."""
+        return self._kv.forked
+
+    def chat_template(self, source: str | None = None, *, thinking: bool = False) -> ChatTemplate:
+        """The chat template of the model file, or `source` in its place; `thinking` asks it for thoughts before the
+        reply. Raises TemplateError."""
         return ChatTemplate(
             self.header.chat_template if source is None else source,
             bos=self.vocabulary.bos_text,
             eos=self.vocabulary.eos_text,
             model_name=self.header.name,
+            thinking=thinking,
         )
 
     def prefill(self, tokens: Sequence[int], stop_signal: StopSignal | None = None) -> Prefilled | None:
-        """Make the KV cache hold exactly `tokens`, computing only what it lacks. None when `stop_signal` ended it
-        early; what was computed until then stays for the next time.
+        """Make the fork hold exactly `tokens`, ready for `generate`, computing only what the KV cache lacks. None when
+        `stop_signal` ended it early; what was computed until then stays for the next time.
 
         Raises PromptTooLongError when they do not fit into `n_ctx`, ModelError when llama.cpp fails.
         """
+        if self._has_logits and tuple(tokens) == self._kv.forked:
+            return Prefilled(n_reused=len(tokens), n_shifted=0, n_prefilled=0)  # prepared, and nothing came between
+        prefilled = self._bring_up(tokens, self._kv.fork, stop_signal)
+        self._has_logits = prefilled is not None
+        return prefilled
+
+    def settle(self, tokens: Sequence[int], stop_signal: StopSignal | None = None) -> Prefilled | None:
+        """Make `tokens` the committed conversation, out of what stands in the cache and in the fork, which is gone
+        then. For moments in which nobody waits. Answers and errors are those of `prefill`."""
+        return self._bring_up(tokens, self._kv.settle, stop_signal)
+
+    def _bring_up(
+        self, tokens: Sequence[int], keep: Callable[[Sequence[int]], Kept], stop_signal: StopSignal | None
+    ) -> Prefilled | None:
         if not tokens:
             raise ValueError("an empty prompt cannot be prefilled")
         if len(tokens) > self.n_ctx:
@@ -73,64 +118,79 @@ class LlamaEngine:
                 f"the prompt has {len(tokens)} tokens, the context holds {self.n_ctx}; "
                 "shorten the persona or give it a larger context"
             )
-        if self._has_logits and tuple(tokens) == self._kv.tokens:
-            return Prefilled(n_reused=len(tokens), n_shifted=0, n_prefilled=0)  # prepared, and nothing came between
         self._has_logits = False
         signal = stop_signal or StopSignal()
         if signal.is_set():
             return None  # superseded before it began: the newer request finds the cache untrimmed
         self._kv.watch(signal)
-        n_reused, n_shifted = self._kv.keep_only(tokens)
-        if not self._kv.decode(tokens[n_reused:]):
+        kept = keep(tokens)
+        if not self._kv.decode(tokens[kept.n_tokens :]):
             return None
-        self._has_logits = True
-        return Prefilled(n_reused=n_reused, n_shifted=n_shifted, n_prefilled=len(tokens) - n_reused)
+        return Prefilled(n_reused=kept.n_tokens, n_shifted=kept.n_moved, n_prefilled=len(tokens) - kept.n_tokens)
 
     def generate(
-        self,
-        sampling: Sampling,
-        *,
-        max_tokens: int,
-        stop: tuple[str, ...] = (),
-        stop_signal: StopSignal | None = None,
+        self, sampling: Sampling, limits: ReplyLimits, *, stop_signal: StopSignal | None = None
     ) -> Iterator[Piece | Finished]:
         """The reply to the prefilled prompt, piece by piece, then one Finished. One reply at a time; after it (or after
         dropping the iterator) comes the next `prefill`.
 
-        A stop string ends the reply and is never part of a piece. Once `stop_signal` is set no piece follows.
+        A stop string ends the reply and is never part of a piece, nor is anything that the model thinks. Once
+        `stop_signal` is set no piece follows. Raises ModelError for a bias on what is no token, GrammarError where no
+        token fits the grammar.
         """
         if not self._has_logits:
             raise RuntimeError("generate() follows a prefill() that was not stopped")
+        self._has_logits = False
         signal = stop_signal or StopSignal()
         self._kv.watch(signal)
+        prompt_end = self.vocabulary.written(self.draft[-PROMPT_END_TOKENS:])
+        yield from self._generation.reply(self._kv, prompt_end, sampling, limits, signal)
+
+    # What the conversation is computed with, and keeping it -----------------------------------------------------------
+
+    def steer(self, steering: Steering) -> None:
+        """Lay these adapters and control vectors over the model, in place of those before. If that changes anything,
+        the conversation in the KV cache is gone: it belonged to another character.
+
+        Raises SteeringError, and then nothing has changed.
+        """
+        if self._steerer.apply(steering):
+            self._kv.forget()
+            self._has_logits = False
+        self._steering = steering
+
+    def state_key(self, label: str, memo: Path | None = None) -> StateKey:
+        """What a saved state of this engine, as it is steered now, belongs to. `memo` remembers the hashes of the model
+        and adapter files (`models.fingerprint`): without it each call takes a second per gigabyte.
+
+        Raises ModelFileError or SteeringError when one of the files has gone.
+        """
+        settings = self._settings
+        return StateKey(
+            model_sha256=file_sha256(self._path, memo),
+            steering=steering_digest(self._steering, memo),
+            type_k=settings.kv_type,
+            type_v=settings.kv_type,
+            n_ctx=self.n_ctx,
+            flash_attention=settings.flash_attention,
+            gpu_layers=settings.gpu_layers,
+            engine=engine_fingerprint(self._loaded.llama),
+            label=label,
+        )
+
+    def snapshot(self, n_tokens: int | None = None) -> Snapshot | None:
+        """The committed conversation, or its first `n_tokens`, as it stands in the KV cache, for `restore`. None where
+        there is nothing that could be kept."""
+        n_tokens = len(self._kv.committed) if n_tokens is None else n_tokens
         self._has_logits = False
-        lib = self._loaded.lib
-        text = ReplyText(stop)
-        reason: FinishReason = "max_tokens"
-        with sampler_chain(lib, sampling, n_vocab=self.vocabulary.n_tokens) as chain:
-            for _ in range(max_tokens):
-                token = lib.llama_sampler_sample(chain, self._loaded.context, -1)
-                if self.vocabulary.ends_turn(token):
-                    reason = "end_of_turn"
-                    break
-                piece = text.push(token, self.vocabulary.token_bytes(token))
-                if piece is not None and not signal.is_set():
-                    yield piece
-                if text.stopped:
-                    reason = "stop_string"
-                    break
-                if self._kv.is_full:
-                    reason = "context_full"
-                    break
-                if not self._kv.decode_one(token):
-                    reason = "aborted"
-                    break
-        rest = None if text.stopped else text.finish()
-        if signal.is_set():
-            reason = "aborted"
-        elif rest is not None:
-            yield rest
-        yield Finished(reason=reason)
+        state = self._kv.snapshot(n_tokens)
+        return None if state is None else Snapshot(tokens=self._kv.committed[:n_tokens], state=state)
+
+    def restore(self, saved: SavedState) -> bool:
+        """Put a saved conversation into the KV cache, in place of what is there. `saved` must have been read for the
+        `state_key` of this engine. False, and an empty cache, where llama.cpp does not take it."""
+        self._has_logits = False
+        return self._kv.restore(saved.tokens, saved.payload)
 
     def close(self) -> None:
         """Free the model. Engine and vocabulary raise RuntimeError from then on."""
@@ -143,3 +203,13 @@ class LlamaEngine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _rotates_quantized(header: GgufHeader) -> bool:
+    """Whether llama.cpp can move quantized keys: the pinned one crashes where a head is no multiple of 64 wide."""
+    numbers = header.hyperparameters
+    width, heads = numbers.get("embedding_length", 0), numbers.get("attention.head_count", 0)
+    key_length = numbers.get("attention.key_length", 0)
+    if isinstance(width, tuple) or isinstance(heads, tuple) or isinstance(key_length, tuple) or not heads:
+        return False
+    return (key_length or width // heads) % 64 == 0

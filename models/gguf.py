@@ -4,11 +4,14 @@ llama.cpp reads a file cut short through a memory map, and a read past its end k
 file gives a message that helps nobody. So the header is parsed here first, by the specification of GGUF version 2 and
 3 (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md): key-value metadata, tensor infos, and whether the file
 is long enough for every tensor. Weights are never touched; every count and length is bounded, so that a hostile
-file costs bounded time and memory. What the values mean to a model is left to llama.cpp.
+file costs bounded time and memory. What the values mean to a model is left to llama.cpp; what they mean for its memory
+is worked out in `models.footprint`.
 """
 
+import math
 import mmap
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +22,8 @@ _MAX_KEYS = 65_536
 _MAX_TENSORS = 65_536
 _MAX_STRING_BYTES = 8 << 20  # the longest strings are chat templates, some tens of kilobytes
 _MAX_DIMENSIONS = 4
+_MAX_KEPT_ITEMS = 1024  # lists that are kept have an item for each layer
+_MAX_NAME = 64  # ggml's GGML_MAX_NAME
 
 _STRING = 8
 _ARRAY = 9
@@ -59,12 +64,30 @@ _WANTED = frozenset(
 _AGAIN = "download it again with `familiar models pull`"
 
 _Value = int | float | bool | str
+_Number = int | float | bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GgufTensor:
+    """One tensor of the file. `shape` is in the order of ggml: columns first."""
+
+    name: str
+    shape: tuple[int, ...]
+    n_bytes: int
+
+    @property
+    def n_elements(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GgufHeader:
     """What a GGUF file says of itself. `kind` is "model" unless the file says otherwise ("adapter", "mmproj");
-    `context_length` is 0 and `chat_template` None when the file names none."""
+    `context_length` is 0 and `chat_template` None when the file names none.
+
+    `hyperparameters` are the architecture's own numbers by their names without its prefix ("attention.head_count"), a
+    tuple where the file has one for each layer."""
 
     kind: str
     architecture: str
@@ -72,6 +95,8 @@ class GgufHeader:
     context_length: int
     chat_template: str | None
     quantisation: str
+    hyperparameters: Mapping[str, _Number | tuple[_Number, ...]]
+    tensors: tuple[GgufTensor, ...]
     n_tensors: int
     file_bytes: int
 
@@ -106,13 +131,18 @@ class _Parser:
 
     def header(self) -> GgufHeader:
         n_tensors, n_keys = self._preamble()
-        values = self._metadata(n_keys)
-        self._check_tensors(n_tensors, self._alignment(values))
+        values, numbers = self._metadata(n_keys)
+        tensors = self._tensors(n_tensors, self._alignment(values))
         architecture = self._text(values, "general.architecture")
         if not architecture:
             raise self._damaged("it does not name its architecture")
         file_type = values.get("general.file_type")
-        context_length = values.get(f"{architecture}.context_length", 0)
+        own = {
+            key.removeprefix(f"{architecture}."): number
+            for key, number in numbers.items()
+            if key.startswith(f"{architecture}.")
+        }
+        context_length = own.get("context_length", 0)
         return GgufHeader(
             kind=self._text(values, "general.type") or "model",
             architecture=architecture,
@@ -120,6 +150,8 @@ class _Parser:
             context_length=context_length if isinstance(context_length, int) else 0,
             chat_template=self._text(values, "tokenizer.chat_template") or None,
             quantisation=_FILE_TYPES.get(file_type, "unknown") if isinstance(file_type, int) else "unknown",
+            hyperparameters=own,
+            tensors=tensors,
             n_tensors=n_tensors,
             file_bytes=self._size,
         )
@@ -140,38 +172,42 @@ class _Parser:
             raise self._damaged(f"it claims {n_tensors} tensors and {n_keys} metadata keys")
         return n_tensors, n_keys
 
-    def _metadata(self, n_keys: int) -> dict[str, _Value]:
+    def _metadata(self, n_keys: int) -> tuple[dict[str, _Value], dict[str, _Number | tuple[_Number, ...]]]:
+        """The values that are wanted by name, and the numbers under all other names that may be an architecture's."""
         values: dict[str, _Value] = {}
+        numbers: dict[str, _Number | tuple[_Number, ...]] = {}
         for _ in range(n_keys):
             key = self._string()
             kind = int(self._number("<I"))
-            if key in _WANTED or key.endswith(".context_length"):
+            if key in _WANTED:
                 values[key] = self._value(kind, key)
-            else:
+            elif key.startswith(("general.", "tokenizer.")):
                 self._skip(kind, key)
-        return values
+            elif kind in _SCALARS:
+                numbers[key] = self._number(_SCALARS[kind])
+            elif (kept := self._skip(kind, key)) is not None:
+                numbers[key] = kept
+        return values, numbers
 
-    def _check_tensors(self, n_tensors: int, alignment: int) -> None:
+    def _tensors(self, n_tensors: int, alignment: int) -> tuple[GgufTensor, ...]:
         """Read the tensor infos; the file must reach to the end of the last tensor."""
+        tensors: list[GgufTensor] = []
         needed = 0
         for _ in range(n_tensors):
-            name = self._string()
+            name = self._string()[:_MAX_NAME]
             n_dimensions = int(self._number("<I"))
             if not 1 <= n_dimensions <= _MAX_DIMENSIONS:
-                raise self._damaged(f"tensor {name[:64]!r} has {n_dimensions} dimensions")
-            n_elements = 1
-            for _ in range(n_dimensions):
-                n_elements *= int(self._number("<Q"))
+                raise self._damaged(f"tensor {name!r} has {n_dimensions} dimensions")
+            shape = tuple(int(self._number("<Q")) for _ in range(n_dimensions))
             kind, offset = int(self._number("<I")), int(self._number("<Q"))
             if kind not in _TENSOR_BLOCKS:
-                raise ModelFileError(f"{self._path}: tensor {name[:64]!r} has type {kind}, unknown to this llama.cpp")
+                raise ModelFileError(f"{self._path}: tensor {name!r} has type {kind}, unknown to this llama.cpp")
             block, block_bytes = _TENSOR_BLOCKS[kind]
-            needed = max(needed, offset + n_elements // block * block_bytes)
-        if n_tensors == 0:
-            return
-        total = -(-self._at // alignment) * alignment + needed
-        if total > self._size:
+            tensors.append(GgufTensor(name=name, shape=shape, n_bytes=math.prod(shape) // block * block_bytes))
+            needed = max(needed, offset + tensors[-1].n_bytes)
+        if tensors and (total := -(-self._at // alignment) * alignment + needed) > self._size:
             raise ModelFileError(f"{self._path} is cut short: {self._size} of {total} bytes; {_AGAIN}")
+        return tuple(tensors)
 
     # Reading ----------------------------------------------------------------------------------------------------------
 
@@ -201,10 +237,11 @@ class _Parser:
             return self._number(_SCALARS[kind])
         raise self._damaged(f"{key} has value type {kind}")
 
-    def _skip(self, kind: int, key: str) -> None:
+    def _skip(self, kind: int, key: str) -> tuple[_Number, ...] | None:
+        """Move past a value; the numbers of a list, if it is a short one of numbers."""
         if kind != _ARRAY:
             self._value(kind, key)
-            return
+            return None
         item, count = int(self._number("<I")), int(self._number("<Q"))
         self._array_items += count
         if self._array_items > _MAX_ARRAY_ITEMS:
@@ -212,9 +249,12 @@ class _Parser:
         if item == _STRING:
             self._skip_strings(count)
         elif item in _SCALARS:
-            self._advance(count * struct.calcsize(_SCALARS[item]))
+            start = self._advance(count * struct.calcsize(_SCALARS[item]))
+            if count <= _MAX_KEPT_ITEMS:
+                return struct.unpack_from(f"<{count}{_SCALARS[item][1]}", self._data, start)
         else:
             raise self._damaged(f"{key} is a list of value type {item}")
+        return None
 
     def _skip_strings(self, count: int) -> None:
         """The hot loop: a vocabulary has some hundred thousand strings."""

@@ -1,7 +1,8 @@
 """Loading a model into llama.cpp and giving its memory back.
 
 Takes a path and settings, gives the native handles that `models.engine`, `models.kv` and `models.vocabulary` work with.
-The file is checked first (`models.gguf`), so that llama.cpp only sees what is whole.
+The file is checked first (`models.gguf`), so that llama.cpp only sees what is whole, and so is the room for it
+(`models.footprint`, `models.ram`): a system short of memory kills processes without a word.
 """
 
 import logging
@@ -9,14 +10,19 @@ import os
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from models.errors import ModelError, ModelFileError
+from models.footprint import CONTEXT_STEP, KvType, footprint, largest_context
 from models.gguf import GgufHeader, read_gguf_header
 from models.native import LlamaCpp, llama_cpp
+from models.ram import read_ram
 from models.threads import default_threads
 
 logger = logging.getLogger(__name__)
+
+SEQUENCES = 2
+"""The committed conversation and its fork (`models.kv`)."""
 
 _CPU_BATCH, _GPU_BATCH = 64, 512
 
@@ -32,7 +38,9 @@ class EngineSettings:
     159, 128: 170, 512: 162) with a compute buffer of 6 MB, and 512 on a GPU: llama.cpp's own choice, not measured here
     (an abort on a GPU waits for one batch). `gpu_layers` -1 puts all on a GPU where
     llama.cpp was built for one. `kv_type` "q8_0" halves the cache; it costs speed (on a CPU 60% with a full context)
-    and is never shifted, so that what follows a removed part is computed anew. Without `mmap` the weights are read into
+    and is never shifted, so that what follows a removed part is computed anew. `flash_attention` None means off on a
+    CPU, where it is mostly the slower way (14 tokens after 1800 of SmolLM2-135M: 210 ms with it, 128 without), and
+    llama.cpp's choice on a GPU; a "q8_0" cache always has it, needing it. Without `mmap` the weights are read into
     memory of the process.
     """
 
@@ -40,7 +48,8 @@ class EngineSettings:
     n_batch: int = 0
     threads: int = 0
     gpu_layers: int = -1
-    kv_type: Literal["f16", "q8_0"] = "f16"
+    kv_type: KvType = "f16"
+    flash_attention: bool | None = None
     mmap: bool = True
 
     def __post_init__(self) -> None:
@@ -54,11 +63,12 @@ class LoadedModel:
 
     def __init__(self, path: Path, settings: EngineSettings) -> None:
         """Blocks for 0.1 s per 100 MB in the page cache. Raises ModelFileError for a file that is not a whole, known
-        model, ModelError when memory does not suffice."""
+        model, ModelError when memory does not suffice: before anything is loaded, where that can be told (on a CPU)."""
         self.header: GgufHeader = read_gguf_header(path)
         _check_is_model(path, self.header)
         self.llama: LlamaCpp = llama_cpp()
         self.lib: Any = self.llama.lib
+        _check_fits(self.lib, path, self.header, settings)
         self._model = _load_model(self.llama, path, settings)
         try:
             self._context = _new_context(self.llama, path, self._model, settings, self.header)
@@ -100,6 +110,26 @@ def _check_is_model(path: Path, header: GgufHeader) -> None:
         raise ModelFileError(f"{path} holds a vocabulary without weights; give a whole model")
 
 
+def _check_fits(lib: Any, path: Path, header: GgufHeader, settings: EngineSettings) -> None:
+    """A GPU has memory of its own, and llama.cpp says when that is too little."""
+    if not _on_cpu(lib, settings):
+        return
+    n_batch, flash = _batch_tokens(lib, settings), _flash_attention(lib, settings) != lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    n_ctx = min(settings.n_ctx, header.context_length or settings.n_ctx)
+    needs = footprint(header, n_ctx=n_ctx, n_batch=n_batch, kv_type=settings.kv_type, flash_attention=flash)
+    weights_bytes = 0 if settings.mmap else needs.weights_bytes
+    room_bytes = read_ram().available_bytes - weights_bytes
+    if needs.context_bytes <= room_bytes:
+        return
+    largest = largest_context(header, room_bytes, n_batch=n_batch, kv_type=settings.kv_type, flash_attention=flash)
+    where = "beside its weights " if weights_bytes else ""
+    raise ModelError(
+        f"{path.name} with a context of {n_ctx} tokens needs {needs.context_bytes / 1e9:.2f} GB of memory {where}"
+        f"(KV cache {needs.kv_bytes / 1e9:.2f} GB), and {max(0, room_bytes) / 1e9:.2f} GB are free: "
+        + (f"at most {largest} tokens fit" if largest else f"not even {CONTEXT_STEP} tokens fit, take a smaller model")
+    )
+
+
 def _load_model(llama: LlamaCpp, path: Path, settings: EngineSettings) -> Any:
     lib = llama.lib
     params = lib.llama_model_default_params()
@@ -113,16 +143,16 @@ def _load_model(llama: LlamaCpp, path: Path, settings: EngineSettings) -> Any:
 
 
 def _new_context(llama: LlamaCpp, path: Path, model: Any, settings: EngineSettings, header: GgufHeader) -> Any:
-    """A context for one sequence that computes the logits of one token per batch."""
+    """A context for a conversation and its fork, in cells that both share; logits of one token per batch."""
     lib = llama.lib
     params = lib.llama_context_default_params()
     n_trained = header.context_length or settings.n_ctx
     if settings.n_ctx > n_trained:
         logger.warning("%s was trained with %d tokens of context; n_ctx is cut to that", path.name, n_trained)
     params.n_ctx = min(settings.n_ctx, n_trained)
-    n_batch = settings.n_batch or (_CPU_BATCH if _on_cpu(lib, settings) else _GPU_BATCH)
-    params.n_batch = params.n_ubatch = n_batch
-    params.n_outputs_max = 1  # else llama.cpp reserves room for the logits of every token of a batch
+    params.n_batch = params.n_ubatch = _batch_tokens(lib, settings)
+    params.n_seq_max, params.kv_unified = SEQUENCES, True
+    params.n_outputs_max = SEQUENCES  # else llama.cpp reserves room for the logits of every token of a batch
     params.n_threads = params.n_threads_batch = _threads(settings)
     params.type_k = params.type_v = _NATIVE_KV_TYPES[settings.kv_type]
     params.flash_attn_type = _flash_attention(lib, settings)
@@ -146,11 +176,16 @@ def _threads(settings: EngineSettings) -> int:
     return min(settings.threads, most) or default_threads()
 
 
+def _batch_tokens(lib: Any, settings: EngineSettings) -> int:
+    return settings.n_batch or (_CPU_BATCH if _on_cpu(lib, settings) else _GPU_BATCH)
+
+
 def _flash_attention(lib: Any, settings: EngineSettings) -> int:
-    """Off on a CPU, where it is the slower way (14 tokens after 1800 of SmolLM2-135M: 210 ms with it, 128 without);
-    llama.cpp's choice on a GPU and for a quantized cache, which needs it."""
     disabled, auto = lib.LLAMA_FLASH_ATTN_TYPE_DISABLED, lib.LLAMA_FLASH_ATTN_TYPE_AUTO
-    kind: int = disabled if _on_cpu(lib, settings) and settings.kv_type == "f16" else auto
+    wanted = settings.flash_attention
+    if wanted is None:
+        wanted = not _on_cpu(lib, settings)
+    kind: int = auto if wanted or settings.kv_type != "f16" else disabled
     return kind
 
 

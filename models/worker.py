@@ -7,17 +7,20 @@ the model within a token. What is said with the pieces is left to `device`.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from models.engine import EngineSettings, LlamaEngine
+from models.engine import EngineSettings, LlamaEngine, Snapshot
 from models.gguf import GgufHeader
 from models.interrupt import StopSignal
 from models.messages import Finished, Piece, Prefilled, Prompt
 from models.sampling import Sampling
+from models.state_file import SavedState, StateKey
+from models.steering import Steering
+from models.stops import ReplyLimits
 from models.template import ChatTemplate
 from models.vocabulary import Vocabulary
 
@@ -28,6 +31,10 @@ _STOP_WAIT_S = 5.0
 SmolLM2-135M), on a GPU within one batch; more than this means the machine swaps or the driver hangs."""
 
 ReplyEvent = Prefilled | Piece | Finished
+
+T = TypeVar("T")
+
+_Step = Callable[[Sequence[int], StopSignal], Prefilled | None]
 
 
 class LlamaWorker:
@@ -78,26 +85,40 @@ class LlamaWorker:
         """Tokens that fit: prompt and reply together."""
         return self._engine.n_ctx
 
-    def chat_template(self, source: str | None = None) -> ChatTemplate:
-        """The chat template of the model file, or `source` in its place. Raises TemplateError."""
-        return self._engine.chat_template(source)
+    @property
+    def can_shift(self) -> bool:
+        """Whether what follows a removed part of the conversation is moved; else it is computed anew."""
+        return self._engine.can_shift
+
+    def chat_template(self, source: str | None = None, *, thinking: bool = False) -> ChatTemplate:
+        """The chat template of the model file, or `source` in its place; `thinking` asks it for thoughts before the
+        reply. Raises TemplateError."""
+        return self._engine.chat_template(source, thinking=thinking)
 
     async def prefill(self, prompt: Prompt) -> Prefilled | None:
-        """Bring the KV cache up to this prompt. None when a newer request stopped it; what was done stays.
+        """Prefill a prompt on the fork, for the reply to it. None when a newer request stopped it; what was done stays.
 
         Raises PromptTooLongError and ModelError as the engine does.
         """
+        return await self._bring_up(self._engine.prefill, prompt)
+
+    async def settle(self, prompt: Prompt) -> Prefilled | None:
+        """Make a prompt the committed conversation. None when a newer request stopped it; what was done stays.
+
+        Raises PromptTooLongError and ModelError as the engine does.
+        """
+        return await self._bring_up(self._engine.settle, prompt)
+
+    async def _bring_up(self, step: _Step, prompt: Prompt) -> Prefilled | None:
         signal = self._supersede()
-        work = self._executor.submit(self._engine.prefill, prompt.tokens, signal)
+        work = self._executor.submit(step, prompt.tokens, signal)
         try:
             return await asyncio.wrap_future(work)
         finally:
             signal.set()
             await self._until_done(work)
 
-    async def stream(
-        self, prompt: Prompt, sampling: Sampling, *, max_tokens: int, stop: tuple[str, ...] = ()
-    ) -> AsyncGenerator[ReplyEvent, None]:
+    async def stream(self, prompt: Prompt, sampling: Sampling, limits: ReplyLimits) -> AsyncGenerator[ReplyEvent, None]:
         """The reply to a prompt: Prefilled, then pieces, then Finished, whose reason is "aborted" when a newer request
         came. Read it under `contextlib.aclosing`, so that breaking off stops the model at once.
 
@@ -105,8 +126,8 @@ class LlamaWorker:
         """
         signal = self._supersede()
         loop = asyncio.get_running_loop()
-        # Never full: a piece has at least one token, and besides there are Prefilled, the last piece, Finished, None.
-        events: asyncio.Queue[ReplyEvent | None] = asyncio.Queue(max_tokens + 4)
+        # Never full: there is room for all events of a reply, and for the None behind them.
+        events: asyncio.Queue[ReplyEvent | None] = asyncio.Queue(limits.max_events + 1)
 
         def emit(event: ReplyEvent | None) -> None:
             loop.call_soon_threadsafe(events.put_nowait, event)
@@ -118,7 +139,7 @@ class LlamaWorker:
                     emit(Finished(reason="aborted"))
                     return
                 emit(prefilled)
-                for event in self._engine.generate(sampling, max_tokens=max_tokens, stop=stop, stop_signal=signal):
+                for event in self._engine.generate(sampling, limits, stop_signal=signal):
                     emit(event)
             finally:
                 emit(None)
@@ -131,6 +152,30 @@ class LlamaWorker:
         finally:
             signal.set()
             await self._until_done(work)
+
+    async def steer(self, steering: Steering) -> None:
+        """Lay adapters and control vectors over the model, in place of those before.
+
+        Raises SteeringError, and then nothing has changed.
+        """
+        self._newest.set()
+        await self._run(lambda: self._engine.steer(steering))
+
+    async def state_key(self, label: str, memo: Path | None = None) -> StateKey:
+        """What a saved state of the engine, as it is steered now, belongs to. Raises as the engine does."""
+        return await self._run(lambda: self._engine.state_key(label, memo))
+
+    async def snapshot(self, n_tokens: int | None = None) -> Snapshot | None:
+        """The committed conversation, or its first `n_tokens`, once what was asked for before is done."""
+        return await self._run(lambda: self._engine.snapshot(n_tokens))
+
+    async def restore(self, saved: SavedState) -> bool:
+        """Put a saved conversation into the KV cache. False, and an empty cache, where that cannot be."""
+        return await self._run(lambda: self._engine.restore(saved))
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        """Something short that nothing stops."""
+        return await asyncio.wrap_future(self._executor.submit(work))
 
     def _supersede(self) -> StopSignal:
         """Stop whatever was asked for before, running or waiting; return the signal of the new request."""

@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from device.cli import app
-from device.settings import reference
+from device.settings_file import reference
 from tools.write_docs import CONFIGURATION, configuration
 
 REPOSITORY = Path(__file__).parents[1]

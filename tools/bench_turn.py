@@ -19,7 +19,7 @@ from pathlib import Path
 from device.companion import Places, chosen_character, engine_settings, open_dialogue, places, prompt_builder
 from device.engines import choose_model, choose_synthesizer, choose_transcriber
 from device.errors import FamiliarError
-from device.settings import Settings
+from device.settings import ServerSettings, Settings
 from models.character import Character
 from models.engine import LlamaEngine
 from models.messages import Finished, Piece, Prefilled
@@ -82,11 +82,11 @@ SEED = 1
 def run_bench(settings: Settings, *, turns: int, interruptions: int, say: Callable[[str], None]) -> Report:
     """Run it all; `say` gets a line at each step. Takes about ten seconds per turn, as talking does."""
     character = chosen_character(settings)
-    settings = replace(settings, think=replace(settings.think, seed=SEED))
+    settings = replace(settings, think=replace(settings.think, seed=SEED), server=ServerSettings())
     sounds = person_speaks((*QUESTIONS, INTERRUPTION))
     questions = [sounds[i % len(QUESTIONS)] for i in range(turns)]
     with tempfile.TemporaryDirectory() as folder:
-        where = replace(places(os.environ), memory=Path(folder) / "memory.sqlite3")
+        where = replace(places(os.environ), memory=Path(folder) / "memory.sqlite3", states=Path(folder) / "states")
         _make_memory(where.memory)
         say(f"{turns} spoken turns and {interruptions} interruptions, in real time ...")
         spoken = asyncio.run(run_spoken(character, settings, where, questions, sounds[-1], interruptions))
@@ -143,8 +143,9 @@ def _bare(
         SaidTurn(sound=sound, text=turn.text, reply=turn.reply, n_first_clause=turn.n_first_clause)
         for turn, sound in zip(turns, sounds, strict=True)
     ]
-    path = choose_model(settings, where.store).path
-    with LlamaEngine(path, engine_settings(settings)) as engine:
+    model = choose_model(settings, where.store)
+    with LlamaEngine(model.path, engine_settings(settings, model)) as engine:
+        engine.steer(character.steering)
         return BareEngines(
             transcriber=choose_transcriber(settings, where.store).make(),
             engine=engine,

@@ -5,7 +5,7 @@ Run as `make docs` in the repository; a test compares the file with what would b
 
 from pathlib import Path
 
-from device.settings import reference
+from device.settings_file import reference
 
 CONFIGURATION = Path(__file__).parents[1] / "CONFIGURATION.md"
 

@@ -45,6 +45,7 @@ class Mouth:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="synthesis")
         self._closing: Future[None] | None = None
         """The closing of the latest generator, behind which the thread has nothing to do."""
+        self._prepared: tuple[str, Future[list[SpeechChunk]]] | None = None
         self._gestures: list[tuple[int, Gesture]] = []
         self._open = False
         self._speaking = False
@@ -67,6 +68,13 @@ class Mouth:
     def speaking(self) -> bool:
         """Sound of a reply is, or is about to be, on its way to the loudspeaker."""
         return self._speaking
+
+    def prepare(self, clause: Clause) -> None:
+        """Have a clause synthesized that may soon be spoken; nothing of it is heard before that. The latest one counts,
+        and if it is not what is spoken next it is forgotten."""
+        if self._prepared is None or self._prepared[0] != clause.speech:
+            chunks = self._thread.submit(lambda: list(self._synthesizer.synthesize(clause.speech)))
+            self._prepared = (clause.speech, chunks)
 
     def heard_end(self) -> int:
         """The offset in the reply's text just past the last word heard so far."""
@@ -128,6 +136,11 @@ class Mouth:
 
     async def _sound_of(self, clause: Clause) -> AsyncGenerator[SpeechChunk, None]:
         """The clause's sound. The synthesizer's generator is stepped, and at last closed, on the synthesis thread."""
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None and prepared[0] == clause.speech:
+            for made in await asyncio.wrap_future(prepared[1]):
+                yield made
+            return
         chunks = self._synthesizer.synthesize(clause.speech)
         loop = asyncio.get_running_loop()
         try:

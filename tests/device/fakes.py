@@ -23,6 +23,7 @@ from models.character import Character
 from models.messages import Finished, Piece, Prefilled, Prompt
 from models.prompt import PromptBuilder
 from models.sampling import Sampling
+from models.stops import ReplyLimits
 from models.template import ChatTemplate
 from tests.models.test_prompt import CharacterTokens
 from tests.models.tiny_gguf import CHATML
@@ -93,8 +94,10 @@ class ScriptedBrain:
             return None
         return Prefilled(n_reused=len(prompt.tokens) - 1, n_shifted=0, n_prefilled=1)
 
+    settle = prefill
+
     async def stream(
-        self, prompt: Prompt, sampling: Sampling, *, max_tokens: int, stop: tuple[str, ...] = ()
+        self, prompt: Prompt, sampling: Sampling, limits: ReplyLimits
     ) -> AsyncGenerator[Prefilled | Piece | Finished, None]:
         self.prompts.append(CharacterTokens().text(prompt.tokens))
         steps = self._replies.pop(0) if self._replies else []
@@ -246,7 +249,7 @@ def dialogue_of(
         settings=DialogueSettings(
             person=PERSON,
             character=NAME,
-            max_reply_tokens=100,
+            limits=ReplyLimits(max_tokens=100),
             max_sentences=3,
             language="en",
             sampling=Sampling(),
@@ -315,6 +318,7 @@ async def scene(
     by_itself: bool = False,
     n_ctx: int = 4_000,
     trace_file: Path | None = None,
+    speculate: bool = True,
 ) -> AsyncIterator[Scene]:
     """Everything opened around a conversation that is not running yet."""
     records: list[dict[str, Value]] = []
@@ -344,6 +348,7 @@ async def scene(
                         trace=trace,
                         display=display,
                         sound_faults=sound_faults.copy,
+                        speculate=speculate,
                     ),
                     records=records,
                     sound_faults=sound_faults,

@@ -11,8 +11,11 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import get_args
 
 import pytest
+
+from models.catalog import Kind
 
 HELP_FACTOR = 4
 """`--help` takes at most this many times what importing typer and rich, which draw it, takes: 2.1 to 2.6 times as much
@@ -112,6 +115,17 @@ def test_models_are_listed_for_people_and_for_programs(environ: dict[str, str], 
     starter = next(model for model in listing if model["name"] == "smollm2-135m")
     assert starter["path"] is None
     assert starter["size_bytes"] == 98_362_432
+
+
+def test_listed_models_are_grouped_and_selected(environ: dict[str, str]) -> None:
+    shown = familiar(environ, "models", "list").stdout
+    headings = [line.partition(":")[0] for line in shown.splitlines() if ": " in line]
+    assert headings == list(get_args(Kind))
+
+    listing = json.loads(familiar(environ, "models", "list", "--kind", "tts", "--language", "pl", "--json").stdout)
+    assert [model["name"] for model in listing] == ["pl_PL-gosia-medium"]
+    assert familiar(environ, "models", "list", "--kind", "tts", "--language", "tlh").stdout.count("\n") == 1
+    assert familiar(environ, "models", "list", "--kind", "ears").returncode == 2
 
 
 def test_a_model_that_is_here_is_not_pulled_again(environ: dict[str, str], tmp_path: Path) -> None:

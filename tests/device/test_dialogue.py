@@ -58,7 +58,7 @@ def test_the_last_conversation_is_continued(tmp_path: Path) -> None:
     async def first() -> None:
         async with AsyncMemory.open(tmp_path / "memory.db") as memory:
             dialogue = dialogue_of(ScriptedBrain(), memory)
-            assert await dialogue.restore() == 0
+            assert not await dialogue.restore()
             await dialogue.record("Where do you live?", pieces(REPLY), len(REPLY), interrupted=False)
             await dialogue.record("Yes.", pieces("How nice."), len("How"), interrupted=True)
             await dialogue.record("Hello?", (), 0, interrupted=True)
@@ -67,7 +67,7 @@ def test_the_last_conversation_is_continued(tmp_path: Path) -> None:
         brain = ScriptedBrain()
         async with AsyncMemory.open(tmp_path / "memory.db") as memory:
             dialogue = dialogue_of(brain, memory)
-            assert await dialogue.restore() == 3
+            await dialogue.restore()
             await dialogue.prepare("Are you there?")
         assert said(dialogue) == [
             ("user", "Where do you live?"),
@@ -90,7 +90,7 @@ def test_only_as_many_turns_come_back_as_wanted(tmp_path: Path) -> None:
             for number in range(5):
                 await before.record(f"Number {number}.", pieces("Good."), 5, interrupted=False)
             after = dialogue_of(ScriptedBrain(), memory, restore_turns=2)
-            assert await after.restore() == 2
+            await after.restore()
             assert [text for role, text in said(after) if role == "user"] == ["Number 3.", "Number 4."]
 
     asyncio.run(main())
@@ -201,7 +201,7 @@ def test_words_that_are_too_many_are_refused_and_the_next_ones_taken() -> None:
 def test_without_memory_there_is_a_conversation_all_the_same() -> None:
     async def main() -> Sequence[ReplyEvent]:
         dialogue = dialogue_of(ScriptedBrain(REPLY), None)
-        assert await dialogue.restore() == 0
+        assert not await dialogue.restore()
         prepared = await dialogue.prepare("Where do you live?")
         assert prepared.n_recalled == 0
         answer = [item async for item in dialogue.reply(prepared)]

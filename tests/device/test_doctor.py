@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import shlex
 import shutil
+import socket
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -13,12 +14,15 @@ from typing import Any
 import pytest
 
 from device import doctor, probes
-from device.doctor import Check, read_settings, run_checks
+from device.board import read_board
+from device.checks import Check
+from device.doctor import read_settings, run_checks
 from device.packages import DISTRIBUTION, install_line, rebuild_line
 from device.probes import ProbeError
-from device.settings import AudioSettings, CharacterSettings, Settings, ThinkSettings
+from device.settings import AudioSettings, CharacterSettings, ServerSettings, Settings, ThinkSettings
 from memory.store import MemoryStore
 from models.store import ModelStore
+from tests.device.boards import meminfo, pi_5, recorded
 from voice.soundcards import AudioDevice
 
 
@@ -45,7 +49,12 @@ WELL: dict[str, dict[str, Any]] = {
             device("USB speaker", 4, outputs=2, default=True),
         ],
     },
-    "llama": {"version": "0.0", "gpu_offload": False, "features": ["AVX2", "AVX512", "DOTPROD", "MATMUL_INT8"]},
+    "llama": {
+        "version": "0.0",
+        "gpu_offload": False,
+        "features": ["AVX2", "AVX512", "DOTPROD", "MATMUL_INT8"],
+        "devices": [{"kind": "cpu", "description": "Cortex-A76"}],
+    },
 }
 
 
@@ -98,6 +107,17 @@ def test_a_sound_device_that_is_not_there_is_a_failure(tmp_path: Path, answers: 
     assert 'there is no microphone "speaker"' in found["microphone"].mend
     assert "[audio]" in found["microphone"].mend
     assert found["microphone"].what == "webcam, USB mic, headset"
+
+
+def test_a_server_that_is_away_is_named_and_the_model_here_answers(
+    tmp_path: Path, answers: dict[str, dict[str, Any]]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"  # nobody listens there once it is closed
+    server = findings(tmp_path, Settings(server=ServerSettings(url=url)))["server"]
+    assert (server.status, url in server.what) == ("warn", True)
+    assert server.mend
+    assert "server" not in findings(tmp_path)
 
 
 def test_a_machine_without_a_microphone_can_still_converse(tmp_path: Path, answers: dict[str, dict[str, Any]]) -> None:
@@ -159,9 +179,8 @@ def test_without_metadata_of_ours_packages_are_named_without_versions(monkeypatc
 def test_instruction_sets_left_unused_are_named(
     tmp_path: Path, answers: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "cpuinfo").write_text("processor : 0\nFeatures : fp asimd asimddp i8mm\n")
-    (tmp_path / "meminfo").write_text("MemTotal: 8000000 kB\nMemAvailable: 300000 kB\n")
-    monkeypatch.setattr(doctor, "_PROC", tmp_path)
+    recorded(tmp_path, {**pi_5(), "proc/meminfo": meminfo(8_000_000, 300_000)})
+    monkeypatch.setattr(doctor, "read_board", lambda: read_board(tmp_path))
     answers["llama"]["features"] = ["NEON", "MATMUL_INT8"]
     found = findings(tmp_path)
     assert "without DOTPROD," in found["llama.cpp build"].what
@@ -249,6 +268,7 @@ def test_native_libraries_answer() -> None:
     answer = probes.ask("llama")
     assert answer["features"]
     assert isinstance(answer["gpu_offload"], bool)
+    assert "cpu" in [found["kind"] for found in answer["devices"]]
 
 
 def test_sound_devices_answer() -> None:
@@ -283,6 +303,13 @@ def test_a_library_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.
     pretend_python(tmp_path, "echo Traceback >&2; echo 'OSError: PortAudio library not found' >&2; exit 1", monkeypatch)
     with pytest.raises(ProbeError, match=r"^OSError: PortAudio library not found$"):
         probes.ask("audio")
+
+
+def test_a_library_that_ends_the_process_is_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for said in ("", "echo bye"):
+        pretend_python(tmp_path, said, monkeypatch)
+        with pytest.raises(ProbeError, match=r"^it ended without an answer$"):
+            probes.ask("audio")
 
 
 def test_what_libraries_print_is_not_taken_for_the_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,11 +7,17 @@ import numpy as np
 import pytest
 
 from device import engines
-from device.engines import choose_model, choose_synthesizer, choose_transcriber
+from device.board import read_board
+from device.companion import engine_settings
+from device.engines import choose_model, choose_synthesizer, choose_transcriber, models_to_measure
 from device.errors import EngineChoiceError
 from device.settings import ListenSettings, Settings, SpeakSettings, ThinkSettings
+from device.tuning import Measurement, Speeds
+from device.tuning_file import llama_build, machine_key, tuning_file, write_measurements
+from models.engine import EngineSettings
 from models.store import ModelStore
 from tests.assets import ASSETS, WITHOUT_ASSETS
+from tests.device.measured import of_file
 
 
 @pytest.fixture
@@ -102,6 +108,94 @@ def test_without_a_settings_file_a_relative_file_counts_from_the_working_directo
     (tmp_path / "own.gguf").touch()
     monkeypatch.chdir(tmp_path)
     assert choose_model(Settings(think=ThinkSettings(model="./own.gguf")), store).path == tmp_path / "own.gguf"
+
+
+# What thinks, after a benchmark ---------------------------------------------------------------------------------------
+
+
+def measured(store: ModelStore, name: str, **figures: Any) -> Measurement:
+    """A measurement of a model that is here."""
+    path = store.find(name)
+    assert path is not None
+    return of_file(path, model=name, **figures)
+
+
+def keep(store: ModelStore, *measurements: Measurement) -> None:
+    write_measurements(tuning_file(store), machine_key(read_board(), llama_build()), measurements)
+
+
+def test_a_larger_model_that_is_too_slow_is_passed_over_and_that_is_said(store: ModelStore) -> None:
+    put(store, "smollm2-135m")
+    put(store, "smollm2-1.7b")
+    keep(store, measured(store, "smollm2-135m"))
+    found = choose_model(Settings(), store)
+    assert found.name == "smollm2-135m"
+    assert found.notice is not None
+    assert found.notice.startswith("smollm2-1.7b is here, but ")
+    assert "tokens/s are slower than people listen" in found.notice
+    assert 'model = "smollm2-1.7b"' in found.notice
+
+
+def test_the_largest_that_is_quick_enough_thinks_without_a_notice(store: ModelStore) -> None:
+    put(store, "smollm2-135m")
+    put(store, "smollm2-360m")
+    quick = Speeds(prefill_tps=2000.0, decode_tps=200.0)
+    keep(store, measured(store, "smollm2-135m", empty=quick, full=quick, threads=3))
+    found = choose_model(Settings(), store)
+    assert (found.name, found.notice) == ("smollm2-360m", None)
+    assert found.tuning is not None
+    assert found.tuning.threads == 3
+
+
+def test_a_model_that_is_named_is_taken_however_slow(store: ModelStore, tmp_path: Path) -> None:
+    put(store, "smollm2-135m")
+    put(store, "smollm2-1.7b")
+    keep(store, measured(store, "smollm2-135m", batch_tokens=32))
+    named = choose_model(Settings(think=ThinkSettings(model="smollm2-1.7b")), store)
+    assert (named.name, named.notice) == ("smollm2-1.7b", None)
+    own = tmp_path / "own.gguf"
+    own.touch()
+    for found in (named, choose_model(Settings(think=ThinkSettings(model=str(own))), store)):
+        assert found.tuning is not None
+        assert found.tuning.batch_tokens == 32
+
+
+def test_figures_of_another_machine_choose_nothing(store: ModelStore) -> None:
+    put(store, "smollm2-135m")
+    put(store, "smollm2-1.7b")
+    write_measurements(tuning_file(store), "another machine", [measured(store, "smollm2-135m")])
+    found = choose_model(Settings(), store)
+    assert (found.name, found.tuning, found.notice) == ("smollm2-1.7b", None, None)
+
+
+def test_the_engine_runs_as_the_benchmark_found_best_unless_the_settings_say_otherwise(store: ModelStore) -> None:
+    put(store, "smollm2-135m")
+    keep(store, measured(store, "smollm2-135m", threads=3, batch_tokens=128, flash_attention=True))
+    found = choose_model(Settings(), store)
+    assert engine_settings(Settings(), found) == EngineSettings(
+        n_ctx=2048, n_batch=128, threads=3, gpu_layers=0, kv_type="f16", flash_attention=True
+    )
+    own = Settings(think=ThinkSettings(threads=2, batch_tokens=16, kv_type="q8_0"))
+    assert engine_settings(own, found) == EngineSettings(
+        n_ctx=2048, n_batch=16, threads=2, gpu_layers=0, kv_type="q8_0", flash_attention=True
+    )
+    split = Settings(think=ThinkSettings(gpu_layers=10))
+    assert engine_settings(split, found) == EngineSettings(gpu_layers=10), "nothing was measured for that"
+
+
+def test_without_a_benchmark_the_engine_has_its_defaults(store: ModelStore) -> None:
+    put(store, "smollm2-135m")
+    assert engine_settings(Settings(), choose_model(Settings(), store)) == EngineSettings()
+
+
+def test_what_is_measured_is_what_is_here_or_named(store: ModelStore) -> None:
+    with pytest.raises(EngineChoiceError, match="models pull starter"):
+        models_to_measure(None, Settings(), store)
+    put(store, "smollm2-135m")
+    put(store, "whisper-tiny")
+    assert [found.name for found in models_to_measure(None, Settings(), store)] == ["smollm2-135m"]
+    with pytest.raises(EngineChoiceError, match="--model = 'whisper-tiny': that model listens"):
+        models_to_measure("whisper-tiny", Settings(), store)
 
 
 # What listens ---------------------------------------------------------------------------------------------------------

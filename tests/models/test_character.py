@@ -7,9 +7,12 @@ import pytest
 
 from models.character import MAX_FILE_BYTES, Character, Exchange, load_character, starter_character
 from models.errors import CharacterError
+from models.steering import Adapter, ControlVector, Steering
 from tests.assets import ASSETS, WITHOUT_ASSETS
 
 CARDS = ASSETS / "characters"
+
+START = 'name = "Pip"\npersona = "x"\n'
 
 FULL = """
 name = "Pip"
@@ -48,6 +51,29 @@ def test_the_same_in_json(tmp_path: Path) -> None:
     content = {"name": "Pip", "persona": "You are Pip.", "examples": [{"user": "a", "reply": "b"}]}
     character = load_character(written(tmp_path, "\ufeff" + json.dumps(content), "pip.json"))
     assert (character.greeting, character.examples) == ("", (Exchange(user="a", reply="b"),))
+    assert character.steering == Steering()
+
+
+def test_files_to_steer_by_lie_beside_the_character(tmp_path: Path) -> None:
+    content = f"""
+name = "Pip"
+persona = "You are Pip."
+[[adapters]]
+file = "pip.gguf"
+scale = 0.5
+[[adapters]]
+file = "{tmp_path}/elsewhere/fox.gguf"
+[[steering]]
+file = "moods/happy.gguf"
+strength = -2
+"""
+    assert load_character(written(tmp_path, content)).steering == Steering(
+        adapters=(
+            Adapter(path=tmp_path / "pip.gguf", scale=0.5),
+            Adapter(path=tmp_path / "elsewhere" / "fox.gguf", scale=1.0),
+        ),
+        vectors=(ControlVector(path=tmp_path / "moods" / "happy.gguf", strength=-2.0),),
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,6 +85,16 @@ def test_the_same_in_json(tmp_path: Path) -> None:
         ('name = "Pip"\npersona = "x"\n[[examples]]\nuser = "a"', "reply of example 1 is missing"),
         ('name = "Pip"\npersona = "x"\nexamples = ["a"]', "list of tables"),
         ('name = "Pip"\npersona = "x"\nexamples = "a"', "list of tables"),
+        (START + '[[adapters]]\nfle = "a"', "'fle' of adapter 1; did you mean 'file'?"),
+        (START + "[[adapters]]\nscale = 1", "file of adapter 1 is missing"),
+        (START + '[[adapters]]\nfile = "a"\nscale = true', "scale of adapter 1 must be a number"),
+        (START + '[[adapters]]\nfile = "a"\nscale = nan', "between -100 and 100"),
+        (START + '[[adapters]]\nfile = "a"\nstrength = 1', "'strength' of adapter 1"),
+        (START + 'adapters = "a"', "adapters must be a list of tables, each with file and scale"),
+        (START + '[[steering]]\nfile = "a"\n[[steering]]\nfile = 3', "file of control vector 2 must be a text"),
+        (START + '[[steering]]\nfile = "a\\u0000b"', "NUL"),
+        (START + '[[steering]]\nfile = "a"\nstrength = "1"', "strength of control vector 1 must be a number"),
+        (START + '[[steering]]\nfile = "a"\nstrength = 1e400', "between -100 and 100"),
         ('persona = "x"', "name is missing"),
         ('name = "Pip"\npersona = "  "', "persona is empty"),
         ('name = 3\npersona = "x"', "name must be a text, not int"),

@@ -8,15 +8,17 @@ from hypothesis import strategies as st
 
 from models.detok import ReplyText
 from models.messages import Piece
+from models.stops import ReplyLimits
+from models.thinking import ThoughtFilter
 
 
 def said(chunks: list[bytes], stop: tuple[str, ...] = ()) -> list[Piece]:
     """Every chunk is a token, numbered from 0."""
-    text = ReplyText(stop)
+    text = ReplyText(ReplyLimits(max_tokens=1, stop=stop))
     pieces = []
     for token, chunk in enumerate(chunks):
         pieces.append(text.push(token, chunk))
-        if text.stopped:
+        if text.ended:
             break
     else:
         pieces.append(text.finish())
@@ -79,7 +81,57 @@ def test_the_first_of_several_stop_strings_ends_the_reply() -> None:
 
 def test_an_empty_stop_string_is_refused() -> None:
     with pytest.raises(ValueError, match="empty"):
-        ReplyText(("",))
+        ReplyLimits(max_tokens=1, stop=("",))
+
+
+def spoken(chunks: list[bytes], limits: ReplyLimits, thoughts: ThoughtFilter | None = None) -> tuple[str, str | None]:
+    """The text that comes out, and why it ended."""
+    text = ReplyText(limits, thoughts)
+    out = ""
+    for token, chunk in enumerate(chunks):
+        piece = text.push(token, chunk)
+        out += piece.text if piece else ""
+        if text.ended:
+            return out, text.ended
+    last = text.finish()
+    return out + (last.text if last else ""), text.ended
+
+
+def test_a_thought_is_no_piece_and_the_reply_behind_it_keeps_its_tokens() -> None:
+    text = ReplyText(ReplyLimits(max_tokens=9))
+    pieces = [text.push(n, data) for n, data in enumerate([b"<think>", b"hm", b"</think>", b"\n\n", b"Hi", b" there"])]
+    assert pieces == [None, None, None, None, Piece(text="Hi", tokens=(4,)), Piece(text=" there", tokens=(5,))]
+
+
+def test_a_stop_string_in_a_thought_ends_nothing() -> None:
+    limits = ReplyLimits(max_tokens=9, stop=("\n",))
+    assert spoken([b"<think>\n", b"a\nb", b"</think>\n", b"Hi", b"\nyou"], limits) == ("Hi", "stop_string")
+
+
+def test_words_of_a_thought_are_not_counted() -> None:
+    limits = ReplyLimits(max_tokens=9, max_words=2, clause_slack_words=0)
+    assert spoken([b"<think>one two three</think>", b"Hi there", b" you"], limits) == ("Hi there", "max_words")
+
+
+def test_a_reply_cut_at_a_word_inside_a_token_has_no_tokens_for_it() -> None:
+    text = ReplyText(ReplyLimits(max_tokens=9, max_words=2, clause_slack_words=0))
+    assert text.push(0, b"one") == Piece(text="one", tokens=(0,))
+    assert text.push(1, b" two three") == Piece(text=" two", tokens=())
+    assert text.ended == "max_words"
+
+
+def test_a_thought_closed_for_the_model_forgets_half_a_character() -> None:
+    text = ReplyText(ReplyLimits(max_tokens=9), ThoughtFilter("<think>"))
+    assert text.push(0, b"a\xc3") is None
+    assert text.thought == "<think>"
+    text.close_thought()
+    assert text.thought == ""
+    assert text.push(1, b"Hi") == Piece(text="Hi", tokens=(1,))
+
+
+def test_white_space_that_waited_for_a_thought_is_still_looked_through_for_a_stop_string() -> None:
+    assert spoken([b"\n"], ReplyLimits(max_tokens=9, stop=("\n",))) == ("", "stop_string")
+    assert spoken([b" "], ReplyLimits(max_tokens=9, stop=("\n",))) == (" ", None)
 
 
 def chopped(data: bytes, cuts: list[int]) -> list[bytes]:

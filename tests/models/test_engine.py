@@ -15,13 +15,14 @@ from models.errors import ModelError, ModelFileError, PromptTooLongError
 from models.interrupt import StopSignal
 from models.messages import Finished, Piece, Prefilled
 from models.sampling import Sampling
+from models.stops import ReplyLimits
 from tests.models.tiny_gguf import gguf_bytes, write_scripted_model
 
 GREEDY = Sampling(temperature=0, repeat_penalty=1)
 
 
 def reply(engine: LlamaEngine, *, sampling: Sampling = GREEDY, max_tokens: int = 40, stop: tuple[str, ...] = ()) -> str:
-    return text_of(engine.generate(sampling, max_tokens=max_tokens, stop=stop))
+    return text_of(engine.generate(sampling, ReplyLimits(max_tokens=max_tokens, stop=stop)))
 
 
 def text_of(events: Iterable[Piece | Finished]) -> str:
@@ -54,7 +55,7 @@ def wandering(wandering_model: Path) -> Iterator[LlamaEngine]:
 
 def test_a_reply_comes_in_whole_characters_and_ends_with_its_turn(scripted: LlamaEngine) -> None:
     scripted.prefill(assistant_header(scripted))
-    events = list(scripted.generate(GREEDY, max_tokens=40))
+    events = list(scripted.generate(GREEDY, ReplyLimits(max_tokens=40)))
     assert text_of(events) == "Hi there 🦊\nUser: no[end_of_turn]"
     for piece in events[:-1]:
         assert isinstance(piece, Piece)
@@ -100,7 +101,7 @@ def test_a_longer_prompt_computes_only_what_is_new(wandering: LlamaEngine) -> No
     tokens = plain(wandering, "the quick brown fox jumps over the lazy dog")
     wandering.prefill(tokens[:20])
     assert wandering.prefill(tokens) == Prefilled(n_reused=20, n_shifted=0, n_prefilled=len(tokens) - 20)
-    assert wandering.cached_tokens == tokens
+    assert wandering.draft == tokens
 
 
 def test_a_prepared_prompt_computes_nothing_and_changes_no_word(wandering: LlamaEngine) -> None:
@@ -134,20 +135,18 @@ def test_reusing_a_prefix_changes_no_word(wandering: LlamaEngine) -> None:
 def test_a_reply_stands_in_the_cache_for_the_next_prompt(wandering: LlamaEngine) -> None:
     prompt = plain(wandering, "hello")
     wandering.prefill(prompt)
-    said = [event.tokens for event in wandering.generate(GREEDY, max_tokens=12) if isinstance(event, Piece)]
+    events = wandering.generate(GREEDY, ReplyLimits(max_tokens=12))
+    said = [event.tokens for event in events if isinstance(event, Piece)]
     tokens = prompt + tuple(token for piece in said for token in piece)
-    assert wandering.cached_tokens[: len(tokens)] == tokens
+    assert wandering.draft[: len(tokens)] == tokens
     assert wandering.prefill(tokens + plain(wandering, "x")) is not None
 
 
 def test_what_follows_a_removed_part_is_moved_not_computed(wandering: LlamaEngine) -> None:
     head, gone, tail = (plain(wandering, text) for text in ("abcdefgh", "removed part of it", "what follows it stays"))
-    wandering.prefill(head + gone + tail)
-    # One token, the last, is always computed.
-    assert wandering.prefill(head + tail) == Prefilled(
-        n_reused=len(head + tail) - 1, n_shifted=len(tail) - 1, n_prefilled=1
-    )
-    assert wandering.cached_tokens == head + tail
+    wandering.settle(head + gone + tail)
+    assert wandering.settle(head + tail) == Prefilled(n_reused=len(head + tail), n_shifted=len(tail), n_prefilled=0)
+    assert wandering.conversation == head + tail
 
 
 class LateSignal(StopSignal):
@@ -168,17 +167,17 @@ def test_a_moved_part_gives_the_same_reply_as_one_computed_anew(
     wandering.prefill(head + tail + new)
     fresh = reply(wandering)
     wandering.prefill(plain(wandering, "zzz"))
-    wandering.prefill(head + gone + tail)
+    wandering.settle(head + gone + tail)
     if stopped_meanwhile:
         late = LateSignal()
         late.set()
-        assert wandering.prefill(head + tail + new, late) is None
-        assert wandering.cached_tokens == head + tail + new[:1]
-        assert wandering.prefill(head + tail + new) is not None
+        assert wandering.settle(head + tail + new[:-1], late) is None
+        assert wandering.conversation == head + tail + new[:1]
     else:
-        assert wandering.prefill(head + tail + new) == Prefilled(
-            n_reused=len(head + tail), n_shifted=len(tail), n_prefilled=len(new)
+        assert wandering.settle(head + tail + new[:-1]) == Prefilled(
+            n_reused=len(head + tail), n_shifted=len(tail), n_prefilled=len(new) - 1
         )
+    assert wandering.prefill(head + tail + new) is not None
     assert reply(wandering) == fresh
 
 
@@ -191,9 +190,9 @@ def test_a_prompt_longer_than_the_context_is_refused(wandering: LlamaEngine) -> 
 
 def test_a_full_context_ends_the_reply(wandering: LlamaEngine) -> None:
     wandering.prefill((20,) * 250)
-    events = list(wandering.generate(GREEDY, max_tokens=40))
+    events = list(wandering.generate(GREEDY, ReplyLimits(max_tokens=40)))
     assert events[-1] == Finished(reason="context_full")
-    assert len(wandering.cached_tokens) == 256
+    assert len(wandering.draft) == 256
     assert wandering.prefill((20,) * 5) is not None
 
 
@@ -201,7 +200,7 @@ def test_a_token_that_does_not_exist_is_an_error_and_the_cache_stays_right(wande
     wandering.prefill((20, 21, 22))
     with pytest.raises(ModelError, match="could not evaluate"):
         wandering.prefill((20, 21, 99_999))
-    assert wandering.cached_tokens == (20, 21)
+    assert wandering.draft == (20, 21)
     assert wandering.prefill((20, 21, 22)) == Prefilled(n_reused=2, n_shifted=0, n_prefilled=1)
 
 
@@ -211,12 +210,12 @@ def test_a_token_that_does_not_exist_is_an_error_and_the_cache_stays_right(wande
 def test_nothing_is_said_after_the_stop_signal(wandering: LlamaEngine) -> None:
     signal = StopSignal()
     wandering.prefill(plain(wandering, "hello"))
-    events = wandering.generate(GREEDY, max_tokens=100, stop_signal=signal)
+    events = wandering.generate(GREEDY, ReplyLimits(max_tokens=100), stop_signal=signal)
     next(events)
     signal.set()
     assert list(events) == [Finished(reason="aborted")]
     with pytest.raises(RuntimeError, match="prefill"):
-        next(wandering.generate(GREEDY, max_tokens=1))
+        next(wandering.generate(GREEDY, ReplyLimits(max_tokens=1)))
 
 
 def test_a_stopped_request_does_not_stop_the_next(wandering: LlamaEngine) -> None:
@@ -225,7 +224,7 @@ def test_a_stopped_request_does_not_stop_the_next(wandering: LlamaEngine) -> Non
     tokens = plain(wandering, "the quick brown fox")
     wandering.prefill(tokens[:4])
     assert wandering.prefill(tokens, signal) is None
-    assert wandering.cached_tokens == tokens[:4]
+    assert wandering.draft == tokens[:4]
     assert wandering.prefill(tokens) == Prefilled(n_reused=4, n_shifted=0, n_prefilled=len(tokens) - 4)
 
 
@@ -235,9 +234,9 @@ def test_a_request_superseded_before_it_began_takes_nothing_from_the_cache(wande
     tokens = plain(wandering, "the quick brown fox")
     wandering.prefill(tokens)
     assert wandering.prefill(plain(wandering, "something else"), signal) is None
-    assert wandering.cached_tokens == tokens
+    assert wandering.draft == tokens
     with pytest.raises(RuntimeError, match="prefill"):
-        next(wandering.generate(GREEDY, max_tokens=1))
+        next(wandering.generate(GREEDY, ReplyLimits(max_tokens=1)))
 
 
 def test_a_prefill_is_stopped_in_the_middle_and_the_cache_is_right(real_engine: LlamaEngine) -> None:
@@ -248,7 +247,7 @@ def test_a_prefill_is_stopped_in_the_middle_and_the_cache_is_right(real_engine: 
     began = time.monotonic()
     assert real_engine.prefill(tokens, signal) is None
     assert time.monotonic() - began < 2  # the whole takes 4 s on this model and one core
-    held = real_engine.cached_tokens
+    held = real_engine.draft
     assert held == tokens[: len(held)]
     assert len(held) % 64 == 0
     assert real_engine.prefill(tokens[: len(held) + 3]) == Prefilled(n_reused=len(held), n_shifted=0, n_prefilled=3)
@@ -281,7 +280,7 @@ def test_loading_prints_nothing(scripted_model: Path, capfd: pytest.CaptureFixtu
 def test_a_quantized_cache_is_never_shifted_and_weights_need_no_map(scripted_model: Path) -> None:
     with LlamaEngine(scripted_model, EngineSettings(kv_type="q8_0", mmap=False, threads=1)) as engine:
         head, gone, tail = (plain(engine, text) for text in ("keep this", "drop it", "and this text stays where it is"))
-        engine.prefill(head + gone + tail)
+        engine.settle(head + gone + tail)
         prompt = head + tail + assistant_header(engine)
         assert engine.prefill(prompt) == Prefilled(n_reused=len(head), n_shifted=0, n_prefilled=len(prompt) - len(head))
         assert reply(engine).startswith("Hi there")
@@ -290,7 +289,7 @@ def test_a_quantized_cache_is_never_shifted_and_weights_need_no_map(scripted_mod
 def test_a_closed_engine_refuses_to_work(scripted_model: Path) -> None:
     engine = LlamaEngine(scripted_model)
     engine.prefill(assistant_header(engine))
-    suspended = engine.generate(GREEDY, max_tokens=40)
+    suspended = engine.generate(GREEDY, ReplyLimits(max_tokens=40))
     next(suspended)
     engine.close()
     engine.close()
@@ -337,11 +336,12 @@ def test_the_real_model_goes_on_sensibly_after_a_move(real_engine: LlamaEngine) 
     tail = turn("user", "I have a red ball and a blue box. Remember that, please, it matters a lot to me.")
     tail += turn("assistant", "I will remember that.") + turn("user", "What is the capital of France?")
     tail += assistant_header(real_engine)
-    real_engine.prefill(head + gone + tail)
-    moved = real_engine.prefill(head + tail)
+    real_engine.settle(head + gone + tail)
+    moved = real_engine.settle((head + tail)[:-1])
     assert moved is not None
-    assert moved.n_prefilled == 1
+    assert moved.n_prefilled == 0
     assert moved.n_shifted > 40
+    assert real_engine.prefill(head + tail) is not None
     assert "Paris" in reply(real_engine, max_tokens=20)
 
 
@@ -368,10 +368,11 @@ import sys
 from pathlib import Path
 from models.engine import EngineSettings, LlamaEngine
 from models.sampling import Sampling
+from models.stops import ReplyLimits
 path = Path(sys.argv[1])
 with LlamaEngine(path, EngineSettings(threads=1)) as engine:
     engine.prefill(engine.vocabulary.tokenize("Hello there, little fox. " * 12, parse_special=False))
-    list(engine.generate(Sampling(), max_tokens=4))
+    list(engine.generate(Sampling(), ReplyLimits(max_tokens=4)))
     resident_kb, counted = 0, True
     for line in Path("/proc/self/smaps").read_text().splitlines():
         if "-" in line.split()[0]:

@@ -13,6 +13,7 @@ from models.errors import PromptTooLongError
 from models.messages import Message, Piece
 from models.prompt import STANDING_INSTRUCTIONS, PromptBuilder, cut_reply
 from models.sampling import Sampling
+from models.stops import ReplyLimits
 from models.template import ChatTemplate
 from tests.models.test_template import GEMMA_LIKE, MISTRAL_LIKE, PLAIN
 from tests.models.tiny_gguf import CHATML, write_scripted_model
@@ -129,14 +130,27 @@ def test_whole_oldest_turns_leave_until_it_fits() -> None:
     assert HEAD + "<|im_start|>user\nsecond\n\nmore" in CharacterTokens().text(second.tokens)
 
 
-def test_a_turn_that_has_left_stays_away() -> None:
-    history = [user("first"), pip("one"), user("second"), pip("two")]
-    room = len(builder().build(history, "now").tokens) + 20
-    tight = builder(room)
-    assert tight.build(history, "now", "a volatile block").n_messages_dropped == 2
-    assert tight.build(history, "now").n_messages_dropped == 2
-    assert tight.build(history[1:], "now").n_messages_dropped == 1  # the caller forgot the first message
-    assert tight.build([user("another"), pip("talk")], "now").n_messages_dropped == 0
+def test_an_open_prompt_is_the_beginning_of_every_prompt_that_goes_on(real_engine: LlamaEngine) -> None:
+    chat = PromptBuilder(
+        real_engine.vocabulary, real_engine.chat_template(), PIP, n_ctx=real_engine.n_ctx, reply_reserve=20
+    )
+    history = [user("Hi"), pip("Hello!")]
+    for volatile in ("", "It is noon."):
+        opened = chat.build_open(history, "Tell me about", volatile).tokens
+        assert chat.build(history, "Tell me about the sea.", volatile).tokens[: len(opened)] == opened
+        assert real_engine.vocabulary.detokenize(opened).endswith("Tell me about")
+
+
+def test_where_nothing_can_be_moved_more_turns_leave_at_once() -> None:
+    history = [make(f"number {n}") for n in range(12) for make in (user, pip)]
+    n_ctx = len(builder().build(history, "now").tokens) + 20
+    template = ChatTemplate(CHATML)
+    fixed = PromptBuilder(CharacterTokens(), template, PIP, n_ctx=n_ctx, reply_reserve=20, can_shift=False)
+    assert fixed.build(history, "now").n_messages_dropped == 0
+    more = [*history, user("and"), pip("more")]
+    assert fixed.build_idle(more).n_messages_dropped > builder(n_ctx).build_idle(more).n_messages_dropped + 2
+    left = more[fixed.build_idle(more).n_messages_dropped :]
+    assert fixed.build_idle([*left, user("and"), pip("more")]).n_messages_dropped == 0
 
 
 def test_idle_makes_room_for_the_next_words_before_they_come() -> None:
@@ -144,7 +158,8 @@ def test_idle_makes_room_for_the_next_words_before_they_come() -> None:
     tight = builder(len(builder().build(history, "now").tokens) + 20)
     idle = tight.build_idle(history)
     assert 0 < idle.n_messages_dropped < len(history)
-    assert tight.build(history, "now").tokens[: len(idle.tokens)] == idle.tokens
+    kept = history[idle.n_messages_dropped :]
+    assert tight.build(kept, "now").tokens[: len(idle.tokens)] == idle.tokens
 
 
 def test_a_character_too_long_for_the_context_is_refused() -> None:
@@ -153,7 +168,6 @@ def test_a_character_too_long_for_the_context_is_refused() -> None:
     assert tight.build(history, "Hi").n_messages_dropped == 2
     with pytest.raises(PromptTooLongError, match="only"):
         tight.build(history, "Hi " * 50)
-    assert tight.build([user("Hi")], "Ho").n_messages_dropped == 1
     with pytest.raises(ValueError, match="reply_reserve"):
         PromptBuilder(CharacterTokens(), ChatTemplate(CHATML), PIP, n_ctx=10, reply_reserve=10)
 
@@ -196,13 +210,13 @@ def test_every_prompt_fits_and_begins_with_its_idle_prompt(
     history = [(user if by_user else pip)(f"message {n}") for n, by_user in enumerate(roles)]
     chat = builder(room + len(HEAD))
     idle = chat.build_idle(history)
+    del history[: idle.n_messages_dropped]
     prompt = chat.build(history, words, volatile)
     assert len(prompt.tokens) <= room + len(HEAD) - 20
-    assert prompt.n_messages_dropped >= idle.n_messages_dropped
-    if prompt.n_messages_dropped == idle.n_messages_dropped:
+    if prompt.n_messages_dropped == 0:
         assert prompt.tokens[: len(idle.tokens)] == idle.tokens
     text = CharacterTokens().text(prompt.tokens)
-    assert all(f"message {n}" in text for n in range(prompt.n_messages_dropped, len(history)))
+    assert all(message.text in text for message in history[prompt.n_messages_dropped :])
 
 
 # Replies that were not heard to the end -------------------------------------------------------------------------------
@@ -317,6 +331,7 @@ def test_in_a_long_conversation_only_new_words_are_computed(wandering_model: Pat
         chat = PromptBuilder(vocabulary, engine.chat_template(), PIP, n_ctx=engine.n_ctx, reply_reserve=20)
         between_turns = len(vocabulary.tokenize("<|im_end|>\n<|im_start|>user\n", parse_special=True))
         history: list[Message] = []
+        n_left = 0
         for turn in range(30):
             words = f"Tell me about number {turn}."
             idle_length = len(chat.build_idle(history).tokens)
@@ -325,11 +340,15 @@ def test_in_a_long_conversation_only_new_words_are_computed(wandering_model: Pat
             assert prefilled is not None
             if turn:
                 assert prefilled.n_prefilled == len(prompt.tokens) - idle_length
-            pieces = [p for p in engine.generate(Sampling(seed=turn), max_tokens=20) if isinstance(p, Piece)]
+            events = engine.generate(Sampling(seed=turn), ReplyLimits(max_tokens=20))
+            pieces = [event for event in events if isinstance(event, Piece)]
             history.append(user(words))
             if reply := cut_reply(vocabulary, pieces, 1000):
                 history.append(reply)
-            idle = engine.prefill(chat.build_idle(history).tokens)
+            settled = chat.build_idle(history)
+            del history[: settled.n_messages_dropped]
+            n_left += settled.n_messages_dropped
+            idle = engine.settle(settled.tokens)
             assert idle is not None
             assert idle.n_prefilled <= between_turns
-    assert prompt.n_messages_dropped > 0
+    assert n_left > 0

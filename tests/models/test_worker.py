@@ -16,6 +16,7 @@ from models.errors import ModelFileError, PromptTooLongError
 from models.interrupt import StopSignal
 from models.messages import Finished, Piece, Prefilled, Prompt
 from models.sampling import Sampling
+from models.stops import ReplyLimits
 from models.worker import LlamaWorker, ReplyEvent
 
 GREEDY = Sampling(temperature=0, repeat_penalty=1)
@@ -27,7 +28,7 @@ def prompt(worker: LlamaWorker, text: str = "<|im_start|>assistant\n") -> Prompt
 
 
 async def events_of(worker: LlamaWorker, asked: Prompt, *, max_tokens: int = 50) -> list[ReplyEvent]:
-    return [event async for event in worker.stream(asked, GREEDY, max_tokens=max_tokens)]
+    return [event async for event in worker.stream(asked, GREEDY, ReplyLimits(max_tokens=max_tokens))]
 
 
 def with_worker(path: Path, use: Callable[[LlamaWorker], Awaitable[None]]) -> None:
@@ -80,10 +81,10 @@ class PatientEngine(LlamaEngine):
     """Goes on after its first piece only when it was told to stop, or has waited in vain."""
 
     def generate(
-        self, sampling: Sampling, *, max_tokens: int, stop: tuple[str, ...] = (), stop_signal: StopSignal | None = None
+        self, sampling: Sampling, limits: ReplyLimits, *, stop_signal: StopSignal | None = None
     ) -> Iterator[Piece | Finished]:
         assert stop_signal is not None
-        events = super().generate(sampling, max_tokens=max_tokens, stop=stop, stop_signal=stop_signal)
+        events = super().generate(sampling, limits, stop_signal=stop_signal)
         yield next(events)
         deadline = time.monotonic() + 4
         while not stop_signal.is_set() and time.monotonic() < deadline:
@@ -100,12 +101,12 @@ def cached_after(path: Path, use: Callable[[LlamaWorker], Awaitable[None]]) -> i
                 await use(LlamaWorker(engine, executor))
 
         asyncio.run(run())
-        return len(executor.submit(lambda: engine.cached_tokens).result())
+        return len(executor.submit(lambda: engine.draft).result())
 
 
 def test_breaking_off_stops_the_model(wandering_model: Path) -> None:
     async def use(worker: LlamaWorker) -> None:
-        async with aclosing(worker.stream(prompt(worker, "hello"), GREEDY, max_tokens=400)) as events:
+        async with aclosing(worker.stream(prompt(worker, "hello"), GREEDY, ReplyLimits(max_tokens=400))) as events:
             async for event in events:
                 if isinstance(event, Piece):
                     break
@@ -118,7 +119,7 @@ def test_cancelling_the_reader_stops_the_model(wandering_model: Path) -> None:
         started = asyncio.Event()
 
         async def read() -> None:
-            async for event in worker.stream(prompt(worker, "hello"), GREEDY, max_tokens=400):
+            async for event in worker.stream(prompt(worker, "hello"), GREEDY, ReplyLimits(max_tokens=400)):
                 if isinstance(event, Piece):
                     started.set()
 
@@ -145,7 +146,7 @@ def test_a_prefill_is_stopped_by_cancelling(real_model: Path) -> None:
 
 def test_a_newer_request_stops_the_older(wandering_model: Path) -> None:
     async def use(worker: LlamaWorker) -> None:
-        older = worker.stream(prompt(worker), GREEDY, max_tokens=450)
+        older = worker.stream(prompt(worker), GREEDY, ReplyLimits(max_tokens=450))
         assert isinstance(await anext(older), Prefilled)
         newer = asyncio.create_task(events_of(worker, prompt(worker, "something else"), max_tokens=3), name="newer")
         rest = [event async for event in older]
@@ -184,7 +185,7 @@ def test_errors_of_the_engine_reach_the_task(scripted_model: Path, tmp_path: Pat
 
 def test_leaving_in_the_middle_of_a_reply_is_quick_and_clean(wandering_model: Path) -> None:
     async def use(worker: LlamaWorker) -> None:
-        events = worker.stream(prompt(worker), GREEDY, max_tokens=450)
+        events = worker.stream(prompt(worker), GREEDY, ReplyLimits(max_tokens=450))
         await anext(events)
         await events.aclose()
         raise LookupError("the companion broke down")

@@ -63,19 +63,28 @@ def _value(value: Value) -> bytes:
     return struct.pack("<IIQ", ARRAY, item_kind, len(items)) + b"".join(struct.pack(form, item) for item in items)
 
 
-def write_scripted_model(path: Path, reply: Sequence[str], *, template: str = CHATML) -> None:
+def write_scripted_model(
+    path: Path,
+    reply: Sequence[str],
+    *,
+    template: str = CHATML,
+    asides: Sequence[Sequence[str]] = (),
+    added: Mapping[str, int] | None = None,
+) -> None:
     """A model that answers every ChatML prompt with the tokens of `reply`, then ends its turn.
 
-    Every item becomes one token and may occur only once; "<0xF0>" and "<s>" are the tokens of that name. It has no
+    Every item becomes one token and may occur only once; "<0xF0>" and "<s>" are the tokens of that name. `added` are
+    more such names with their kinds, `asides` more runs of tokens of which each follows the one before. It has no
     attention: the embeddings are unit vectors, and the output matrix says which token follows which.
     """
-    words = [word for word in reply if not word.startswith("<")]
-    vocabulary = _Vocabulary(words)
+    added = added or {}
+    words = [word for word in itertools.chain(reply, *asides) if not word.startswith("<")]
+    vocabulary = _Vocabulary(list(dict.fromkeys(words)), added)
     size = vocabulary.padded_size
     output = np.zeros((size, size), dtype=np.float32)
-    chain = ["<0x0A>", *reply, "<|im_end|>"]
-    for current, following in itertools.pairwise(chain):
-        output[vocabulary.ids[following], vocabulary.ids[current]] = 10.0
+    for run in (["<0x0A>", *reply, "<|im_end|>"], *asides):
+        for current, following in itertools.pairwise(run):
+            output[vocabulary.ids[following], vocabulary.ids[current]] = 10.0
     tensors = _llama_tensors(size, embedding=np.eye(size, dtype=np.float32), output=output, rng=None)
     path.write_bytes(gguf_bytes(_llama_metadata(vocabulary, size, template), tensors))
 
@@ -95,9 +104,10 @@ def write_wandering_model(path: Path, *, template: str = CHATML) -> None:
 class _Vocabulary:
     """Special tokens, all bytes, the given words, and unused tokens up to a multiple of 64."""
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, words: Sequence[str], added: Mapping[str, int] | None = None) -> None:
         special = [("<unk>", UNKNOWN), ("<s>", CONTROL), ("</s>", CONTROL), ("<|im_start|>", CONTROL)]
         special += [("<|im_end|>", CONTROL), ("<start_of_turn>", USER_DEFINED)]
+        special += (added or {}).items()
         rows = special + [(f"<0x{byte:02X}>", BYTE) for byte in range(256)]
         rows += [(word.replace(" ", "\u2581"), NORMAL) for word in words]
         if "\u2581" not in [text for text, _ in rows]:

@@ -96,6 +96,34 @@ def test_a_reply_without_speech_is_over_at_once() -> None:
     asyncio.run(main())
 
 
+def test_a_clause_prepared_is_synthesized_once_and_silent_until_it_is_spoken() -> None:
+    async def main() -> None:
+        async with open_mouth(by_itself=True) as spoken:
+            clause = parts_of(REPLY)[0]
+            assert isinstance(clause, Clause)
+            spoken.mouth.prepare(clause)
+            spoken.mouth.prepare(clause)
+            await until(lambda: spoken.voice.said == ["Hello my little one."])
+            assert spoken.speaker.n_written == 0
+            await spoken.speak(REPLY)
+            assert spoken.voice.said == ["Hello my little one.", "I like the garden."]
+            assert spoken.mouth.heard_end() == REPLY.index(" *nods")
+
+    asyncio.run(main())
+
+
+def test_a_clause_prepared_in_vain_is_never_heard() -> None:
+    async def main() -> None:
+        async with open_mouth(by_itself=True) as spoken:
+            clause = parts_of("Something else.")[0]
+            assert isinstance(clause, Clause)
+            spoken.mouth.prepare(clause)
+            await spoken.speak("Hello.")
+            assert spoken.speaker.n_written == len("Hello.") * LETTER_SAMPLES
+
+    asyncio.run(main())
+
+
 def test_a_gesture_is_due_when_the_words_before_it_have_been_heard() -> None:
     async def main() -> None:
         async with open_mouth() as spoken:

@@ -8,7 +8,8 @@ from hypothesis import given, settings, strategies
 
 from device.errors import SettingsError
 from device.paths import hub_cache_dir, memory_file, models_dir, settings_file, state_dir
-from device.settings import ListenSettings, Settings, load_settings, reference
+from device.settings import ListenSettings, Settings
+from device.settings_file import load_settings, reference
 
 
 def written(folder: Path, text: str) -> Path:

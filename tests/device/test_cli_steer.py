@@ -1,0 +1,92 @@
+"""The command that makes control vectors: its answer for people and programs, and wrong usage."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+import device.cli_steer
+from device.errors import FamiliarError
+from models.errors import SteeringError
+from models.native import llama_cpp
+from models.steering_files import read_control_vector
+from tests.models.steering_gguf import LAYERS, WIDTH, write_layered_model
+
+PERSONAS = ("--positive", "very happy", "--negative", "very sad")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A person of their own, with a small model in the folder they stand in."""
+    for name in [name for name in os.environ if name.startswith("FAMILIAR_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+    write_layered_model(tmp_path / "layered.gguf")
+    return tmp_path
+
+
+def steer(*arguments: str) -> Result:
+    app = typer.Typer()
+    app.command()(device.cli_steer.steer)
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_a_vector_is_made_for_people(folder: Path) -> None:
+    done = steer("moods/happy.gguf", *PERSONAS, "--model", "layered.gguf")
+    assert done.exit_code == 0, done.output
+    assert 'file = "happy.gguf"' in done.stdout
+    assert "32 pairs" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    vector = read_control_vector(
+        llama_cpp(), folder / "moods" / "happy.gguf", architecture="llama", n_embd=WIDTH, n_layers=LAYERS
+    )
+    assert vector.any(axis=1).all()
+
+
+def test_and_for_programs_from_prompts_of_ones_own(folder: Path) -> None:
+    for name in ("one", "other"):
+        (folder / name).write_text("\n".join(f"{name} {n}" for n in range(8)))
+    arguments = ("v.gguf", "--positive-file", "one", "--negative-file", "other", "--model", "layered.gguf", "--json")
+    done = steer(*arguments)
+    assert done.exit_code == 0, done.output
+    answer = json.loads(done.stdout)
+    assert (answer["file"], answer["model"], answer["pairs"]) == ("v.gguf", "layered", 8)
+    assert [layer["layer"] for layer in answer["layers"]] == [1, 2, 3]
+    assert set(answer["layers"][0]) == {"layer", "method", "separation", "accuracy"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        PERSONAS[:2],
+        ("--positive", "happy", "--negative", " "),
+        (*PERSONAS, "--positive-file", "a", "--negative-file", "b"),
+        ("--positive", "happy", "--negative-file", "b"),
+        ("--positive-file", "a"),
+    ],
+)
+def test_sides_that_do_not_pair_are_wrong_usage(folder: Path, arguments: tuple[str, ...]) -> None:
+    done = steer("v.gguf", *arguments)
+    assert done.exit_code == 2
+    assert "--negative-file" in " ".join(done.output.split())
+
+
+def test_what_is_wrong_with_the_prompts_is_said(folder: Path) -> None:
+    (folder / "few").write_text("a\nb")
+    done = steer("v.gguf", "--positive-file", "few", "--negative-file", "few", "--model", "layered.gguf")
+    assert isinstance(done.exception, SteeringError)
+    assert "2 pairs of prompts are too few" in str(done.exception)
+    assert not (folder / "v.gguf").exists()
+
+
+def test_without_the_package_that_writes_nothing_is_computed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    done = steer("v.gguf", *PERSONAS, "--model", "layered.gguf")
+    assert isinstance(done.exception, FamiliarError)
+    assert "pip install" in str(done.exception)

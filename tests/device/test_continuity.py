@@ -1,0 +1,233 @@
+"""What the engine's cache holds comes back at the next start, unless something of it was forgotten or damaged."""
+
+import asyncio
+import ctypes
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from device.companion import Places, open_dialogue
+from device.continuity import SAVE_EVERY_TURNS, Continuity, saved_messages
+from device.settings import MemorySettings, Settings, ThinkSettings
+from memory.worker import AsyncMemory
+from models.character import Character
+from models.engine import Snapshot
+from models.messages import Message, Piece, Prefilled
+from models.state_file import SUFFIX, SavedState, StateKey
+from models.store import ModelStore
+from tests.device.fakes import ScriptedBrain, dialogue_of, pieces
+from tests.models.tiny_gguf import write_wandering_model
+
+PIP = Character(name="Pip", persona="You are Pip.")
+HISTORY = (Message(role="user", text="Hello."), Message(role="assistant", text=" Hi Ada.", tokens=(5, 6, 7)))
+
+
+class Cache:
+    """An engine of which only the cache matters: five tokens, and what was put back."""
+
+    def __init__(self, *, model: str = "a") -> None:
+        self.model = model
+        self.n_snapshots = 0
+        self.restored: SavedState | None = None
+
+    async def state_key(self, label: str, memo: Path | None = None) -> StateKey:
+        return StateKey(
+            model_sha256=self.model,
+            steering="none",
+            type_k="f16",
+            type_v="f16",
+            n_ctx=256,
+            flash_attention=None,
+            gpu_layers=0,
+            engine="test",
+            label=label,
+        )
+
+    async def snapshot(self, n_tokens: int | None = None) -> Snapshot | None:
+        self.n_snapshots += 1
+        return Snapshot(tokens=(1, 2, 3, 4, 5)[:n_tokens], state=bytearray(b"cache"))
+
+    async def restore(self, saved: SavedState) -> bool:
+        self.restored = saved
+        return True
+
+
+def continuity(cache: Cache, folder: Path, *, person: str = "Ada", keeps_talk: bool = True) -> Continuity:
+    return Continuity(cache, folder, person=person, character="Pip", keeps_talk=keeps_talk)
+
+
+async def saved_talk(folder: Path, *, person: str = "Ada") -> SavedState | None:
+    return await continuity(Cache(), folder, person=person).read_talk()
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"*{SUFFIX}"))
+
+
+def test_a_conversation_comes_back_with_its_messages_and_their_tokens(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = continuity(Cache(), tmp_path)
+        await kept.turn_over(HISTORY)
+        await kept.keep_talk(HISTORY)
+        saved = await saved_talk(tmp_path)
+        assert saved is not None
+        assert (saved.tokens, bytes(saved.payload)) == ((1, 2, 3, 4, 5), b"cache")
+        assert saved_messages(saved) == HISTORY
+        assert await saved_talk(tmp_path, person="Bea") is None
+
+    asyncio.run(main())
+
+
+def test_it_is_saved_now_and_then_and_only_when_something_was_said(tmp_path: Path) -> None:
+    async def main() -> None:
+        cache = Cache()
+        kept = continuity(cache, tmp_path)
+        await kept.keep_talk(HISTORY)
+        for _ in range(2 * SAVE_EVERY_TURNS + 1):
+            await kept.turn_over(HISTORY)
+        assert cache.n_snapshots == 2
+        await kept.keep_talk(HISTORY)
+        assert cache.n_snapshots == 3
+
+    asyncio.run(main())
+
+
+def test_without_memory_nothing_that_was_said_is_written(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = continuity(Cache(), tmp_path, keeps_talk=False)
+        await kept.turn_over(HISTORY)
+        await kept.keep_talk(HISTORY)
+        assert files(tmp_path) == []
+        await kept.keep_head((1, 2))
+        assert await kept.read_talk() is None
+
+    asyncio.run(main())
+
+
+def test_the_beginning_is_saved_once_and_found_by_its_tokens(tmp_path: Path) -> None:
+    async def main() -> None:
+        cache = Cache()
+        kept = continuity(cache, tmp_path)
+        assert not await kept.put_back_head((1, 2))
+        await kept.keep_head((1, 2))
+        await kept.keep_head((1, 2))
+        assert cache.n_snapshots == 1
+        assert await kept.put_back_head((1, 2))
+        assert cache.restored is not None
+        assert cache.restored.tokens == (1, 2)
+        assert not await kept.put_back_head((1, 3))
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("harm", [lambda data: data[:-1], lambda data: b"\0" + data[1:], lambda data: b""])
+def test_a_damaged_state_costs_a_prefill_and_a_line_in_the_log(
+    tmp_path: Path, harm: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        kept = continuity(Cache(), tmp_path)
+        await kept.turn_over(HISTORY)
+        await kept.keep_talk(HISTORY)
+        (path,) = files(tmp_path)
+        path.write_bytes(harm(path.read_bytes()))
+        assert await kept.read_talk() is None
+
+    asyncio.run(main())
+    assert "costs a prefill" in caplog.text
+    assert "Ada" not in caplog.text
+
+
+def test_a_folder_that_cannot_be_written_costs_a_line_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        (tmp_path / "states").write_text("a file where the folder should be")
+        kept = continuity(Cache(), tmp_path / "states")
+        await kept.turn_over(HISTORY)
+        await kept.keep_talk(HISTORY)
+        await kept.keep_head((1, 2))
+        assert await kept.read_talk() is None
+
+    asyncio.run(main())
+    assert "was not saved" in caplog.text
+
+
+def test_a_note_that_makes_no_sense_is_no_conversation() -> None:
+    for note in (b"", b"\xff", b"{}", b"[1]", b"[[1]]", b'[["user"]]'):
+        saved = SavedState(tokens=(), payload=(ctypes.c_uint8 * 0)(), note=note)
+        assert saved_messages(saved) == ()
+
+
+# What memory still has ------------------------------------------------------------------------------------------------
+
+
+def test_a_saved_conversation_comes_back_only_if_memory_has_every_word_of_it(tmp_path: Path) -> None:
+    async def comes_back(saved: Sequence[Message]) -> list[tuple[int, ...]] | None:
+        async with AsyncMemory.open(tmp_path / "memory.db") as memory:
+            dialogue = dialogue_of(ScriptedBrain(), memory, restore_turns=1)
+            used = await dialogue.restore(saved)
+            return [message.tokens for message in dialogue.history] if used else None
+
+    async def main() -> None:
+        async with AsyncMemory.open(tmp_path / "memory.db") as memory:
+            dialogue = dialogue_of(ScriptedBrain(), memory)
+            await dialogue.restore()
+            for words, reply in (("Hello.", "Hi Ada."), ("And you?", "Good."), ("Bye.", "")):
+                await dialogue.record(words, pieces(reply), len(reply), interrupted=False)
+        user, pip = HISTORY
+        assert await comes_back((user, pip)) == [(), (5, 6, 7), (), (), ()]
+        assert await comes_back((pip,)) == [(5, 6, 7), (), (), ()]
+        assert await comes_back((user, Message(role="assistant", text="Hi."))) is None
+        assert await comes_back((Message(role="user", text="Forgotten."), user, pip)) is None
+        assert await comes_back(()) is None
+
+    asyncio.run(main())
+
+
+# From start to start, on a real engine --------------------------------------------------------------------------------
+
+
+def started(folder: Path, *, says: str = "", memory: bool = True) -> Prefilled:
+    """What a start computes; then something may be said."""
+    settings = Settings(
+        think=ThinkSettings(model=str(folder / "model.gguf"), context_tokens=512, threads=1, max_reply_tokens=20),
+        memory=MemorySettings(enabled=memory),
+    )
+    where = Places(store=ModelStore(folder), memory=folder / "memory.db", states=folder / "states")
+
+    async def main() -> Prefilled:
+        async with open_dialogue(PIP, settings, where) as opened:
+            if says:
+                prepared = await opened.dialogue.prepare(says)
+                reply = [event async for event in opened.dialogue.reply(prepared)]
+                said = [event for event in reply if isinstance(event, Piece)]
+                length = sum(len(piece.text) for piece in said)
+                await opened.dialogue.record(says, said, length, interrupted=False)
+                await opened.dialogue.settle()
+                await opened.dialogue.turn_over()
+            assert opened.settled is not None
+            return opened.settled
+
+    return asyncio.run(main())
+
+
+def test_a_start_computes_nothing_that_was_saved(tmp_path: Path) -> None:
+    write_wandering_model(tmp_path / "model.gguf")
+    first = started(tmp_path)
+    assert (first.n_reused, first.n_prefilled > 0) == (0, True)
+    second = started(tmp_path, says="hello pip")
+    assert second.n_prefilled == 0, "the character's beginning was saved"
+    third = started(tmp_path)
+    assert third.n_prefilled == 0
+    assert third.n_reused > second.n_reused, "the conversation was saved"
+
+
+def test_a_conversation_that_was_forgotten_does_not_come_back(tmp_path: Path) -> None:
+    write_wandering_model(tmp_path / "model.gguf")
+    first = started(tmp_path, says="hello pip")
+    assert len(files(tmp_path / "states")) == 2
+    (tmp_path / "memory.db").unlink()
+    after = started(tmp_path)
+    assert after.n_reused == first.n_prefilled, "the character's beginning, and nothing else"
+    assert len(files(tmp_path / "states")) == 1
