@@ -97,7 +97,7 @@ def run_bench(settings: Settings, *, turns: int, interruptions: int, say: Callab
             _written(character, settings, replace(where, memory=Path(folder) / "written.sqlite3"))
         )
         say("one written answer from a cold start ...")
-        first_answer_s = _first_answer_s(settings, Path(folder))
+        first_answer_s = _first_answer_s(settings, where.store.root, Path(folder) / "first")
     return report(spoken, bare, first_token_s, first_answer_s, {"model": choose_model(settings, where.store).name})
 
 
@@ -110,13 +110,16 @@ def _make_memory(path: Path) -> None:
         raise FamiliarError(f"no memory could be made at {path}: {made.stderr.strip().splitlines()[-1]}")
 
 
-def _first_answer_s(settings: Settings, folder: Path) -> float:
-    """From the start of `familiar talk --text`, as a process of its own, to its first answer, written out whole."""
+def _first_answer_s(settings: Settings, models: Path, folder: Path) -> float:
+    """From the very first start of `familiar talk --text`, as a process of its own, to its first answer, written out
+    whole."""
+    folder.mkdir()
+    (folder / "models").symlink_to(models)
     command = [sys.executable, "-P", "-m", "device", "talk", "--text"]
     if settings.source is not None:
         command += ["--config", str(settings.source)]
-    # Models and settings are the machine's, the memory is none: a benchmark is no part of anybody's conversation.
-    env = {**os.environ, "FAMILIAR_MEMORY__ENABLED": "false"}
+    # Models and settings are the machine's, all else is new: a benchmark is no part of anybody's conversation.
+    env = {**os.environ, "FAMILIAR_STATE": str(folder), "FAMILIAR_MEMORY__ENABLED": "false"}
     started_s = time.monotonic()
     with (folder / "complaints").open("w+") as complaints:
         talk = subprocess.Popen(
