@@ -65,7 +65,7 @@ class Scale:
 
 FULL = Scale(
     name="full",
-    speed_repeats=21,
+    speed_repeats=24,
     conversation_turns=60,
     restart_repeats=5,
     speculation_turns=60,
@@ -74,8 +74,8 @@ FULL = Scale(
     rough_turns=500,
     shape_repeats=3,
 )
-"""What the targets are meant for: a quarter of an hour with the starter model on one thread of two slow cores, nearly
-half of it for the library's side of the conversation and a third for the shapes."""
+"""What the targets are meant for: twenty minutes with the starter model on one thread of two slow cores, a third of
+them for the library's side of the conversation."""
 
 QUICK = Scale(
     name="quick: figures are rough",

@@ -292,9 +292,10 @@ def _row(figure: Figure) -> str:
     target = figure.at_most if figure.at_most is not None else figure.at_least
     verdict = ""
     if target is not None:
-        verdict = {True: f"within {target:g}", False: f"MISSED {target:g}", None: "not measured"}[figure.within]
+        bound = f"{'<=' if figure.at_most is not None else '>='} {target:g}"
+        verdict = {True: f"met {bound}", False: f"MISSED {bound}", None: "not measured"}[figure.within]
     indent = "  " if target is not None else "    "
-    return f"{indent + figure.label:<46}{_number(figure.value):>10} {figure.unit:<6} {verdict}".rstrip()
+    return f"{indent + figure.label:<42}{_number(figure.value):>10} {figure.unit:<6} {verdict}".rstrip()
 
 
 def _number(value: float) -> str:

@@ -24,6 +24,7 @@ _COLD_REPEATS = 2
 """Each computes the whole conversation: ten seconds with the starter model on one thread."""
 
 _WORDS = "Do you remember what I told you?"
+_MOST_TURNS = 200
 _SPARE_TOKENS = 160
 """For the newest words and the reply, in a context that is too small for `SAVED_TOKENS`."""
 
@@ -80,8 +81,7 @@ def run_restart(model: BenchModel, *, repeats: int, say: Callable[[str], None]) 
 
 def _talk_long(session: LlmSession, n_tokens: int) -> None:
     """A conversation of so many tokens, but for a turn, written and not generated."""
-    turn = 0
-    while True:
+    for turn in range(_MOST_TURNS):
         said = (Message(role="user", text=line(turn)), Message(role="assistant", text=line(turn + 7)))
         before = len(session.engine.conversation)
         session.history += said
@@ -89,7 +89,6 @@ def _talk_long(session: LlmSession, n_tokens: int) -> None:
         n_turn = len(session.engine.conversation) - before
         if len(session.engine.conversation) + n_turn > n_tokens:
             return
-        turn += 1
 
 
 def _save(engine: LlamaEngine, path: Path, key: StateKey) -> None:

