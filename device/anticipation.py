@@ -9,23 +9,40 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
-from device.dialogue import Dialogue, Prepared, same_words
+from device.dialogue import Dialogue, Prepared
 from device.draft import Draft
-from models.errors import PromptTooLongError
+from device.same_words import same_words
+from memory.errors import MemoryStoreError
+from models.errors import ModelError, PromptTooLongError
 from voice.messages import Clause
 
 log = logging.getLogger(__name__)
 
 
+class Voice(Protocol):
+    """What makes sound of a clause ahead of time: `voice.mouth.Mouth` here."""
+
+    def prepare(self, clause: Clause) -> None:
+        """Have its sound made, silently."""
+        ...
+
+    def forget(self) -> None:
+        """What was prepared is not wanted."""
+        ...
+
+
+_Begun = asyncio.Task[Draft | Prepared | None]
+
+
 @dataclass(frozen=True, slots=True)
 class _Expected:
-    """The words, and the task whose result is the draft for them. Once they are final, that task rests on the one that
-    began it."""
+    """The words, and the task that begins the reply to them. Once they are final, `finishing` rests on it."""
 
     text: str
-    beginning: asyncio.Task[Draft | None]
-    begun: asyncio.Task[Draft | None] | None = None
+    beginning: _Begun | None
+    finishing: asyncio.Task[Draft | None] | None = None
 
 
 class Anticipation:
@@ -36,15 +53,15 @@ class Anticipation:
         dialogue: Dialogue,
         tasks: asyncio.TaskGroup,
         *,
+        voice: Voice,
         speculate: bool,
-        on_first_clause: Callable[[Clause], None],
     ) -> None:
-        """Without `speculate` only the prompt is prepared in a pause, and no reply is begun. `on_first_clause` is told
-        what such a reply begins with, to have its sound made: silently, for it may not be wanted."""
+        """Without `speculate` only the prompt is prepared in a pause, and no reply is begun. `voice` makes the sound of
+        what a reply begins with; nothing of it is heard from here."""
         self._dialogue = dialogue
         self._tasks = tasks
+        self._voice = voice
         self._speculate = speculate
-        self._on_first_clause = on_first_clause
         self._expected: _Expected | None = None
         self._running_text = ""
         self._settled_text = ""
@@ -78,8 +95,9 @@ class Anticipation:
             begun = self._expected.beginning
         else:
             self.drop()
-        self._expected = _Expected(text, self._tasks.create_task(self._finish(text, begun), name="prepare"), begun)
-        return self._expected.beginning
+        finishing = self._tasks.create_task(self._finish(text, begun), name="prepare")
+        self._expected = _Expected(text, begun, finishing)
+        return finishing
 
     def taken(self) -> None:
         """The draft is used up: the same words another time follow another history."""
@@ -92,27 +110,35 @@ class Anticipation:
         if self._expected is None:
             return
         expected, self._expected = self._expected, None
-        for task in (expected.beginning, expected.begun):
+        for task in (expected.beginning, expected.finishing):
             if task is not None:
                 task.cancel()
                 task.add_done_callback(_drop_draft)
+        self._voice.forget()
 
     async def _take_in(self) -> None:
         taken = ""
         while taken != self._settled_text:
             taken = self._settled_text
-            await self._dialogue.take_in(taken)
+            try:
+                await self._dialogue.take_in(taken)
+            except (ModelError, MemoryStoreError) as error:
+                log.debug("running words were not taken in: %s", error)
 
-    async def _begin(self, text: str) -> Draft | None:
-        prepared = await self._dialogue.anticipate(text)
-        if prepared is None or not self._speculate:
+    async def _begin(self, text: str) -> Draft | Prepared | None:
+        try:
+            prepared = await self._dialogue.anticipate(text)
+        except (ModelError, MemoryStoreError) as error:
+            log.debug("no reply was begun: %s", error)  # it comes again when the words are final, if it is real
             return None
-        return self._draft(prepared, self._on_first_clause)
+        return self._draft(prepared, self._voice.prepare) if prepared is not None and self._speculate else prepared
 
-    async def _finish(self, text: str, begun: asyncio.Task[Draft | None] | None) -> Draft | None:
-        draft = await begun if begun is not None else None
-        if draft is not None:
-            return draft
+    async def _finish(self, text: str, beginning: _Begun | None) -> Draft | None:
+        begun = await beginning if beginning is not None else None
+        if isinstance(begun, Prepared):
+            return self._draft(begun)
+        if begun is not None and not begun.broken:
+            return begun
         try:
             return self._draft(await self._dialogue.prepare(text))
         except PromptTooLongError as error:
@@ -142,6 +168,6 @@ def agreed_words(before: str, now: str) -> str:
     return " ".join(agreed)
 
 
-def _drop_draft(beginning: asyncio.Task[Draft | None]) -> None:
-    if not beginning.cancelled() and beginning.exception() is None and (draft := beginning.result()) is not None:
+def _drop_draft(task: asyncio.Task[Draft | Prepared | None] | asyncio.Task[Draft | None]) -> None:
+    if not task.cancelled() and task.exception() is None and isinstance(draft := task.result(), Draft):
         draft.drop()

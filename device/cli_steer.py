@@ -41,11 +41,12 @@ def steer(
 ) -> None:
     """Make a control vector, which gives a character a mood or a manner, from contrasting prompts."""
     from device.engines import choose_model, model_store
-    from tools.control_vector import capture, find_directions, write_control_vector
+    from tools.control_vector import capture, check_target, find_directions, write_control_vector
     from tools.hidden_states import HiddenStates
 
     pairs = _pairs((positive, negative), (positive_file, negative_file))
     _require_gguf()
+    check_target(out)
     settings = _settings(config, model)
     found = choose_model(settings, model_store(os.environ))
     think = settings.think

@@ -16,7 +16,7 @@ from device.continuity import Continuity, saved_messages
 from device.dialogue import Dialogue, DialogueSettings
 from device.engines import Found, choose_model, model_store
 from device.errors import SettingsError
-from device.fallback import with_server
+from device.fallback import chosen_server, with_server
 from device.paths import memory_file, states_dir
 from device.settings import Settings
 from memory.worker import AsyncMemory
@@ -99,6 +99,7 @@ async def open_dialogue(
 
     Raises the errors of `device`, `models` and `memory`, before anything was said.
     """
+    server = chosen_server(settings.server)  # before anything is opened: a mistake in it is told at once
     choice = choose_model(settings, where.store)
     async with AsyncExitStack() as stack:
         memory = None
@@ -106,10 +107,14 @@ async def open_dialogue(
             memory = await stack.enter_async_context(AsyncMemory.open(where.memory))
         engine = await stack.enter_async_context(LlamaWorker.open(choice.path, engine_settings(settings, choice)))
         await engine.steer(character.steering)
-        brain = await stack.enter_async_context(with_server(engine, settings.server, on_notice))
+        brain = await stack.enter_async_context(
+            with_server(engine, server, on_notice, retry_after_s=settings.server.retry_after_s)
+        )
         person = settings.person.name or UNNAMED_PERSON
-        continuity = Continuity(
-            engine, where.states, person=person, character=character.name, keeps_talk=settings.memory.enabled
+        continuity = await stack.enter_async_context(
+            Continuity(
+                engine, where.states, person=person, character=character.name, keeps_talk=settings.memory.enabled
+            )
         )
         prompts = prompt_builder(engine, character, settings)
         dialogue = Dialogue(
@@ -155,7 +160,7 @@ async def _continue(dialogue: Dialogue, continuity: Continuity) -> Prefilled | N
 async def _keep(dialogue: Dialogue, continuity: Continuity) -> None:
     try:
         async with asyncio.timeout(SAVE_TIMEOUT_S):
-            await continuity.keep_talk(dialogue.history)
+            await continuity.keep_talk(dialogue.history, dialogue.n_recorded)
     except TimeoutError:
         log.warning("the conversation was not saved within %s s; the next start computes it anew", SAVE_TIMEOUT_S)
 

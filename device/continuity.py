@@ -1,18 +1,20 @@
 """Continuing where one was: what the KV cache holds is kept on the disk, so that a start costs no prefill.
 
-Two states are kept for a character: its beginning, which every conversation shares, and the last conversation, with its
-messages beside it. What was said is kept only where memory may keep it, and a conversation comes back only if memory
-still has every word of it (`Dialogue.restore` decides). A state that cannot be used costs a prefill, and a line in the
-log.
+Two states are kept for a character: its beginning, which every conversation shares, and the last conversation with this
+person, with its messages beside it. What was said is kept only where memory may keep it, and a conversation comes back
+only if memory still has every word of it (`Dialogue.restore` decides). A state that cannot be used costs a prefill, and
+a line in the log.
 """
 
 import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from models.engine import Snapshot
 from models.errors import ModelError, StateFileError
@@ -21,8 +23,11 @@ from models.state_file import SUFFIX, SavedState, StateKey, prune, read_state, w
 
 log = logging.getLogger(__name__)
 
-KEPT_BYTES = 256 << 20
-"""For all states together: some conversations of 2,048 tokens with a model of 1.5B parameters (28 kB a token)."""
+KEPT_BYTES = 1 << 30
+"""For all states together; the oldest leave."""
+
+MOST_BYTES = KEPT_BYTES // 2
+"""For one state: 2,048 tokens of the widest cache in the catalogue take 0.4 GB."""
 
 SAVE_EVERY_TURNS = 10
 """While a conversation goes on. A full context of SmolLM2-135M has 47 MB: saved each time, a lively day would write
@@ -36,25 +41,47 @@ class Keeper(Protocol):
 
     async def state_key(self, label: str, memo: Path | None = None) -> StateKey: ...
 
-    async def snapshot(self, n_tokens: int | None = None) -> Snapshot | None: ...
+    async def snapshot(self, n_tokens: int | None = None, *, most_bytes: int | None = None) -> Snapshot | None: ...
 
     async def restore(self, saved: SavedState) -> bool: ...
 
 
 class Continuity:
-    """The saved states of one character and one person, in `folder`, which is made when needed."""
+    """The saved states of one character and one person, in `folder`, which is made when needed. An async context
+    manager that owns the thread which writes them: a slow card keeps nobody waiting."""
 
     def __init__(self, keeper: Keeper, folder: Path, *, person: str, character: str, keeps_talk: bool) -> None:
-        """Without `keeps_talk` nothing that was said is ever written."""
+        """Without `keeps_talk` nothing that was said is ever written, and what was is removed."""
         self._keeper = keeper
         self._folder = folder
-        self._talk = "talk\0" + json.dumps([person, character])
         self._keeps_talk = keeps_talk
-        self._n_unsaved = 0
+        self._label = "talk\0" + json.dumps([person, character])
+        # One file, whatever engine it was made with: words must not lie about in files that nobody looks for any more.
+        self._talk = folder / f"talk-{_short_hash(self._label)}{SUFFIX}"
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="states")
+        self._writing: Future[None] | None = None
+        self._n_taken = 0
+        """Turns that stood in the last snapshot for a file."""
+        self._n_saved = 0
+
+    async def __aenter__(self) -> Self:
+        if not self._keeps_talk:
+            await self.forget_talk()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown(wait=False)
 
     async def read_talk(self) -> SavedState | None:
-        """The last conversation as it was saved, if it is there and fits this engine."""
-        return await self._read(self._talk) if self._keeps_talk else None
+        """The last conversation as it was saved, if it is there and fits this engine. If not, it is removed."""
+        if not self._keeps_talk or not await asyncio.to_thread(self._talk.exists):
+            return None
+        saved = await self._read(self._label, lambda _key: self._talk)
+        if saved is None:
+            await self.forget_talk()
+        return saved
 
     async def put_back_talk(self, saved: SavedState) -> bool:
         """Continue with what `read_talk` gave."""
@@ -62,51 +89,82 @@ class Continuity:
 
     async def put_back_head(self, head: Sequence[int]) -> bool:
         """Continue with the character's beginning, if these tokens were saved."""
-        saved = await self._read(_label_of_head(head))
+        # Without any state there is none to be found, and the model's file need not be hashed for its key.
+        if not await asyncio.to_thread(lambda: any(self._folder.glob(f"head-*{SUFFIX}"))):
+            return False
+        saved = await self._read(_label_of_head(head), self._head_path)
         return saved is not None and await self._keeper.restore(saved)
 
     async def forget_talk(self) -> None:
         """The saved conversation is not to come back."""
         try:
-            (await self._path(self._talk)).unlink(missing_ok=True)
-        except (ModelError, OSError) as error:
+            await asyncio.to_thread(self._talk.unlink, missing_ok=True)
+        except OSError as error:
             log.warning("a saved conversation could not be removed: %s", error)
 
     async def keep_head(self, head: Sequence[int]) -> None:
         """Save the character's beginning, which the conversation must begin with, unless it has been saved."""
         try:
-            if not await asyncio.to_thread((await self._path(_label_of_head(head))).exists):
-                await self._write(_label_of_head(head), await self._keeper.snapshot(len(head)), b"")
-        except (ModelError, OSError) as error:
+            key = await self._key(_label_of_head(head))
+        except ModelError as error:
             log.warning("the character's beginning was not saved, the next start computes it anew: %s", error)
-
-    async def turn_over(self, history: Sequence[Message]) -> None:
-        """A turn is over: save the conversation if enough of it is new."""
-        self._n_unsaved += 1
-        if self._n_unsaved >= SAVE_EVERY_TURNS:
-            await self.keep_talk(history)
-
-    async def keep_talk(self, history: Sequence[Message]) -> None:
-        """Save the conversation, `history` being what of it stands in the prompt."""
-        if not self._keeps_talk or not self._n_unsaved:
             return
-        self._n_unsaved = 0
+        if not await asyncio.to_thread(self._head_path(key).exists):
+            snapshot = await self._keeper.snapshot(len(head), most_bytes=MOST_BYTES)
+            if snapshot is not None:
+                self._writing = self._thread.submit(self._write, self._head_path(key), key, snapshot, b"")
+
+    async def turn_over(self, history: Sequence[Message], n_recorded: int) -> None:
+        """A turn is over: save the conversation if enough of it is new. `n_recorded` counts its turns since the
+        start."""
+        if self._keeps_talk and n_recorded - self._n_taken >= SAVE_EVERY_TURNS:
+            await self._save(history, n_recorded)
+
+    async def keep_talk(self, history: Sequence[Message], n_recorded: int) -> None:
+        """Save the conversation, if that has not been done, `history` being what of it stands in the prompt. Returns
+        when it is on the disk."""
+        await self._written()
+        if self._keeps_talk and n_recorded > self._n_saved:
+            await self._save(history, n_recorded)
+            await self._written()
+
+    async def _save(self, history: Sequence[Message], n_recorded: int) -> None:
+        snapshot = await self._keeper.snapshot(most_bytes=MOST_BYTES)
+        if snapshot is None:
+            log.debug("the conversation cannot be kept now")
+            return
         try:
-            await self._write(self._talk, await self._keeper.snapshot(), _note(history))
-        except (ModelError, OSError) as error:
+            key = await self._key(self._label)
+        except ModelError as error:
             log.warning("the conversation was not saved, the next start computes it anew: %s", error)
+            return
+        self._n_taken = n_recorded
+        self._writing = self._thread.submit(self._write, self._talk, key, snapshot, _note(history), n_recorded)
 
-    async def _path(self, label: str) -> Path:
-        key = await self._keeper.state_key(label, self._folder / _MEMO)
-        return self._folder / f"{key.digest().hex()[:16]}{SUFFIX}"
-
-    async def _read(self, label: str) -> SavedState | None:
-        # Without any state there is none to be found, and the model's file need not be hashed for its key.
-        if not await asyncio.to_thread(lambda: any(self._folder.glob(f"*{SUFFIX}"))):
-            return None
+    def _write(self, path: Path, key: StateKey, snapshot: Snapshot, note: bytes, n_recorded: int = 0) -> None:
+        """On the thread that writes."""
         try:
-            key, path = await self._keeper.state_key(label, self._folder / _MEMO), await self._path(label)
-            return await asyncio.to_thread(read_state, path, key)
+            write_state(path, key, snapshot.tokens, snapshot.state, note)
+            prune(self._folder, KEPT_BYTES)
+        except (StateFileError, OSError) as error:
+            log.warning("what the engine computed was not saved, the next start computes it anew: %s", error)
+        else:
+            self._n_saved = max(self._n_saved, n_recorded)
+
+    async def _written(self) -> None:
+        if self._writing is not None:
+            await asyncio.wrap_future(self._writing)
+
+    async def _key(self, label: str) -> StateKey:
+        return await self._keeper.state_key(label, self._folder / _MEMO)
+
+    def _head_path(self, key: StateKey) -> Path:
+        return self._folder / f"head-{key.digest().hex()[:16]}{SUFFIX}"
+
+    async def _read(self, label: str, path_for: Callable[[StateKey], Path]) -> SavedState | None:
+        try:
+            key = await self._key(label)
+            return await asyncio.to_thread(read_state, path_for(key), key)
         except StateFileError as error:
             if error.reason != "absent":
                 log.warning("a saved state cannot be used and costs a prefill: %s", error)
@@ -114,20 +172,12 @@ class Continuity:
             log.warning("no saved state can be looked for: %s", error)
         return None
 
-    async def _write(self, label: str, snapshot: Snapshot | None, note: bytes) -> None:
-        if snapshot is None:
-            return
-        key, path = await self._keeper.state_key(label, self._folder / _MEMO), await self._path(label)
-        await asyncio.to_thread(write_state, path, key, snapshot.tokens, snapshot.state, note)
-        await asyncio.to_thread(prune, self._folder, KEPT_BYTES)
-
 
 def saved_messages(saved: SavedState) -> tuple[Message, ...]:
     """The messages of a saved conversation; none where the note makes no sense."""
     try:
-        return tuple(
-            Message(role=role, text=text, tokens=tuple(tokens)) for role, text, tokens in json.loads(saved.note)
-        )
+        messages = json.loads(saved.note)
+        return tuple(Message(role=role, text=text, tokens=tuple(tokens)) for role, text, tokens in messages)
     except (ValueError, TypeError):
         return ()
 
@@ -138,3 +188,7 @@ def _note(history: Sequence[Message]) -> bytes:
 
 def _label_of_head(head: Sequence[int]) -> str:
     return "head\0" + hashlib.sha256(json.dumps(list(head)).encode()).hexdigest()
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -81,7 +81,7 @@ class Conversation:
         self._tasks = asyncio.TaskGroup()
         self._reply: Reply | None = None
         self._replying: asyncio.Task[None] | None = None
-        self._anticipation = Anticipation(dialogue, self._tasks, speculate=speculate, on_first_clause=mouth.prepare)
+        self._anticipation = Anticipation(dialogue, self._tasks, voice=mouth, speculate=speculate)
         self._unanswered = ""
         self._paused_text = ""
         """Words up to the last pause of a turn that is not final."""
@@ -149,8 +149,7 @@ class Conversation:
         if len(self._unanswered) > UNANSWERED_LETTERS:
             await self._record_unanswered()
         if reply is not None:
-            # What was not heard leaves the cache as it left history.
-            self._tasks.create_task(self._dialogue.settle(), name="settle")
+            self._tasks.create_task(self._settle(), name="settle")
         self._display.show(StateChanged(state="hearing"))
 
     def _on_turn(self, heard: Heard) -> None:
@@ -164,7 +163,9 @@ class Conversation:
             self._degraded(heard, lost)
         self._tell_sound_faults(heard)
         if heard.turn_id != self._open_turn:
-            return  # Recognition was behind, and the person speaks again already: one answer for both turns.
+            # Recognition was behind, and the person speaks again already: one answer for both turns.
+            self._anticipation.drop()
+            return
         self._open_turn = None
         if not text:
             self._anticipation.drop()
@@ -199,6 +200,11 @@ class Conversation:
         self._reply = None
         self._tell_sound_faults(reply)
         self._display.show(StateChanged(state="listening"))
+        self._tasks.create_task(self._dialogue.turn_over(), name="turn-over")  # what speaks next does not wait for it
+
+    async def _settle(self) -> None:
+        """What was not heard leaves the cache as it left history."""
+        await self._dialogue.settle()
         await self._dialogue.turn_over()
 
     async def _answer(self, reply: Reply, beginning: Awaitable[Draft | None]) -> None:

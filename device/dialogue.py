@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Protocol
 
+from device.same_words import same_words
 from memory.messages import Recalled, Turn
 from models.errors import PromptTooLongError
 from models.messages import Finished, Message, Piece, Prefilled, Prompt
@@ -111,9 +112,9 @@ class Dialogue:
         prompts: PromptBuilder,
         memory: Memory | None,
         settings: DialogueSettings,
-        on_turn_over: Callable[[Sequence[Message]], Awaitable[None]] | None = None,
+        on_turn_over: Callable[[Sequence[Message], int], Awaitable[None]] | None = None,
     ) -> None:
-        """`on_turn_over` gets the history whenever a turn is over and nobody waits."""
+        """`on_turn_over` gets the history and `n_recorded` whenever a turn is over and nobody waits."""
         self._brain = brain
         self._tokenizer = tokenizer
         self._prompts = prompts
@@ -122,6 +123,8 @@ class Dialogue:
         self._history: list[Message] = []
         self._conversation_id = 0
         self._on_turn_over = on_turn_over
+        self.n_recorded = 0
+        """Turns that became history since the start."""
         self._settling = asyncio.Lock()
 
     @property
@@ -253,6 +256,7 @@ class Dialogue:
         """
         messages = self._messages(user_text, pieces, heard_end)
         self._history += messages
+        self.n_recorded += 1
         heard = "".join(message.text for message in messages if message.role == "assistant").strip()
         await self._commit(user_text, heard, interrupted=interrupted)
         return heard
@@ -260,7 +264,7 @@ class Dialogue:
     async def turn_over(self) -> None:
         """A turn is over and the cache is settled: the moment for what would be in the way at any other."""
         if self._on_turn_over is not None:
-            await self._on_turn_over(self.history)
+            await self._on_turn_over(self.history, self.n_recorded)
 
     async def remember(self, user_text: str) -> None:
         """Keep in memory alone what is too long for a prompt: in history it would push out everything before it."""
@@ -331,12 +335,3 @@ def _volatile(recalled: Sequence[Recalled]) -> str:
         if words and len(block) + len(words) <= RECALL_LETTERS:
             block += f'Earlier I told you: "{words}"\n'
     return block.strip()
-
-
-def same_words(one: str, other: str) -> bool:
-    """Whether two texts are the same but for case, spaces and punctuation."""
-    return _letters(one) == _letters(other)
-
-
-def _letters(text: str) -> str:
-    return "".join(char for char in text.casefold() if char.isalnum())

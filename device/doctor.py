@@ -28,6 +28,7 @@ from device.packages import install_line, rebuild_line
 from device.probes import ProbeError, ask
 from device.settings import AudioSettings, ServerSettings, Settings
 from device.settings_file import load_settings
+from device.steering_probe import steering_troubles
 from device.tuning_file import measurements_here
 from models.engine import EngineSettings
 from models.errors import CharacterError, ModelFileError, RemoteError, TemplateError
@@ -66,6 +67,7 @@ def run_checks(settings: Settings, store: ModelStore, memory_path: Path) -> list
         *_server(settings.server),
         *_template(settings),
         _character(settings),
+        *_steering(settings, store),
         *_audio(settings.audio),
         _chosen("ear", lambda: engines.choose_transcriber(settings, store)),
         _chosen("voice", lambda: engines.choose_synthesizer(settings, store)),
@@ -167,7 +169,9 @@ def _server(settings: ServerSettings) -> list[Check]:
         return []
     try:
         return [Check(name="server", status="ok", what=asyncio.run(server_found(settings)))]
-    except (RemoteError, SettingsError) as error:
+    except SettingsError as error:  # of which talking dies; the address is not shown: it may hold a password
+        return [Check(name="server", status="fail", what="its settings cannot be used", mend=str(error))]
+    except RemoteError as error:
         what = f"none to be used at {settings.url}: the model here answers"
         return [Check(name="server", status="warn", what=what, mend=str(error))]
 
@@ -191,6 +195,27 @@ def _character(settings: Settings) -> Check:
     except CharacterError as error:
         return Check(name="character", status="fail", what=f"{path} cannot be used", mend=str(error))
     return Check(name="character", status="ok", what=f"{name}, from {path}" if path else f"{name}, who comes along")
+
+
+def _steering(settings: Settings, store: ModelStore) -> list[Check]:
+    """What the character lays over the model, if it does."""
+    try:
+        steering = chosen_character(settings).steering
+        model = engines.choose_model(settings, store)
+    except (CharacterError, EngineChoiceError):
+        return []  # said of the character, or of the mind
+    n_files = len(steering.scales()) + len(steering.strengths())
+    if not n_files:
+        return []
+    try:
+        troubles = steering_troubles(model.path, steering)
+    except ProbeError as error:
+        troubles = (str(error),)
+    if troubles:
+        what = f"the character's files cannot be laid over {model.name}"
+        return [Check(name="steering", status="fail", what=what, mend="; ".join(troubles))]
+    files = "one file fits" if n_files == 1 else f"{n_files} files fit"
+    return [Check(name="steering", status="ok", what=f"{files} {model.name}")]
 
 
 def _chosen(name: str, choose: Callable[[], engines.Choice[object]]) -> Check:

@@ -12,7 +12,7 @@ from contextlib import aclosing
 
 from device.dialogue import Prepared, ReplyEvent
 from models.errors import ModelError
-from models.messages import Piece, Prefilled
+from models.messages import Finished, Piece, Prefilled
 from voice.clauses import ClauseSplitter
 from voice.messages import Clause
 
@@ -34,6 +34,8 @@ class Draft:
     ) -> None:
         """`on_first_clause` is told the first clause as soon as it is written."""
         self.prepared = prepared
+        self.broken = False
+        """The model failed, or something newer stopped it: what was written is not the whole reply."""
         self._on_first_clause = on_first_clause
         self._splitter = ClauseSplitter(language=language)
         self._events: asyncio.Queue[ReplyEvent | ModelError | None] = asyncio.Queue(EVENTS_AHEAD)
@@ -61,9 +63,11 @@ class Draft:
         try:
             async with aclosing(reply):
                 async for event in reply:
+                    self.broken = self.broken or (isinstance(event, Finished) and event.reason == "aborted")
                     self._look_for_clause(event)
                     await self._events.put(event)
         except ModelError as error:
+            self.broken = True
             await self._events.put(error)  # of concern only to whoever takes the draft
         await self._events.put(None)
 

@@ -148,7 +148,7 @@ def llm_candidates(store: ModelStore, measurements: Sequence[Measurement]) -> li
                 path=str(path) if path else None,
                 size_bytes=entry.size_bytes,
                 n_parameters=entry.parameters_b * 1e9,
-                kv_bytes=cache_bytes.get(str(path)),
+                kv_bytes=cache_bytes.get(str(path), entry.kv_bytes_per_token),
             )
         )
     return candidates

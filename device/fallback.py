@@ -7,7 +7,7 @@ the background, after longer and longer pauses, at no person's cost. Requests to
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -31,6 +31,11 @@ LONGEST_RETRY_S = 300.0
 hour."""
 
 
+SETTLING_WAITS_S = 0.5
+"""For a server's first answer. One in the house lists its models within some milliseconds, one across an ocean within
+this; one that is off says nothing for seconds, and nobody shall wait for that before the first word is said."""
+
+
 class Server(Protocol):
     """What thinks elsewhere: `models.remote.RemoteEngine` here."""
 
@@ -52,42 +57,48 @@ class ThinkerChanged:
 
 
 class FallbackBrain:
-    """A server and a local model as one brain. An async context manager: entering it asks the server once."""
+    """A server and a local model as one brain. An async context manager: entering it begins to ask the server whether
+    it is there, and what needs the answer waits for it."""
 
     def __init__(
-        self, server: Server, local: Brain, *, retry_after_s: float, on_change: Callable[[ThinkerChanged], None]
+        self,
+        server: Server,
+        local: Brain,
+        *,
+        retry_after_s: float,
+        on_change: Callable[[ThinkerChanged], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """`retry_after_s` is the first pause before the server is asked again. Each further failure doubles it; only a
         reply without one makes it short again, because a server that lists its models may still fail at replies.
-        `on_change` is told of every change, once."""
+        `on_change` is told of every change, once. `sleep` waits out the pauses, in seconds."""
         self._server = server
         self._local = local
         self._first_pause_s = retry_after_s
         self._pause_s = retry_after_s
         self._on_change = on_change
+        self._sleep = sleep
         self._is_up = True
+        self._asking: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
         self._prepared_here: Prompt | None = None
 
     async def __aenter__(self) -> Self:
-        try:
-            await self._server.probe()
-        except RemoteError as error:
-            self._lost(error)
+        # A machine that is off says nothing for seconds, in which the conversation so far can be brought back.
+        self._asking = asyncio.create_task(self._ask(), name="server-probe")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        asking, self._asking = self._asking, None
+        await _ended(asking)  # first: it may have begun to watch
         watching, self._watching = self._watching, None
-        if watching is not None:
-            watching.cancel()
-            await asyncio.wait((watching,))
-            if not watching.cancelled():
-                watching.result()
+        await _ended(watching)
 
     async def prefill(self, prompt: Prompt) -> Prefilled | None:
         """Prepare a reply here if it will be given here; None if it will not: a server prefills when it is asked."""
+        await self._asked()
         if self._is_up:
             return None
         self._prepared_here = prompt
@@ -95,7 +106,10 @@ class FallbackBrain:
 
     async def settle(self, prompt: Prompt) -> Prefilled | None:
         """Bring the conversation in the local KV cache up to date, whoever thinks."""
-        return await self._local.settle(prompt)
+        settled = await self._local.settle(prompt)
+        # In writing the event loop stands still between turns: a question on its way would run out of time there.
+        await self._asked(SETTLING_WAITS_S)
+        return settled
 
     async def stream(self, prompt: Prompt, sampling: Sampling, limits: ReplyLimits) -> AsyncGenerator[ReplyEvent, None]:
         """The reply: the server's, or, if that fails before its first piece, the one from here. A reply of the server
@@ -104,6 +118,7 @@ class FallbackBrain:
 
         Raises what the local model raises.
         """
+        await self._asked()
         if self._is_up and prompt is not self._prepared_here and sampling.grammar is None:
             begun = False
             try:
@@ -124,6 +139,18 @@ class FallbackBrain:
             async for event in reply:
                 yield event
 
+    async def _ask(self) -> None:
+        try:
+            await self._server.probe()
+        except RemoteError as error:
+            self._lost(error)
+
+    async def _asked(self, longest_s: float | None = None) -> None:
+        """Wait until the server has answered for the first time, or failed to, which takes as long as its own limit for
+        that. Whoever waits may be cancelled; the question goes on."""
+        if self._asking is not None and not self._asking.done():
+            await asyncio.wait((self._asking,), timeout=longest_s)
+
     def _lost(self, error: RemoteError) -> None:
         if not self._is_up:
             return  # a reply begun earlier failed for the same reason
@@ -135,7 +162,7 @@ class FallbackBrain:
         """Ask the server now and then until it answers."""
         while not self._is_up:
             pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, LONGEST_RETRY_S)
-            await asyncio.sleep(pause_s)
+            await self._sleep(pause_s)
             try:
                 await self._server.probe()
             except RemoteError as error:
@@ -146,13 +173,12 @@ class FallbackBrain:
 
 
 @asynccontextmanager
-async def with_server(local: Brain, settings: ServerSettings, on_notice: Callable[[str], None]) -> AsyncIterator[Brain]:
-    """The local model, and in front of it the server of the settings, if they name one. `on_notice` is told who thinks
-    whenever that changes.
-
-    Raises SettingsError for an address or a key that cannot be used; a server that is away is no error.
-    """
-    if not settings.url:
+async def with_server(
+    local: Brain, server: "RemoteSettings | None", on_notice: Callable[[str], None], *, retry_after_s: float
+) -> AsyncIterator[Brain]:
+    """The local model, and in front of it the server, if there is one (`chosen_server`). `on_notice` is told who thinks
+    whenever that changes; `retry_after_s` is as in `FallbackBrain`. A server that is away is no error."""
+    if server is None:
         yield local
         return
     from models.remote import RemoteEngine
@@ -161,10 +187,15 @@ async def with_server(local: Brain, settings: ServerSettings, on_notice: Callabl
         on_notice(change.text)
 
     async with (
-        RemoteEngine(remote_settings(settings)) as server,
-        FallbackBrain(server, local, retry_after_s=settings.retry_after_s, on_change=tell) as brain,
+        RemoteEngine(server) as engine,
+        FallbackBrain(engine, local, retry_after_s=retry_after_s, on_change=tell) as brain,
     ):
         yield brain
+
+
+def chosen_server(settings: ServerSettings) -> "RemoteSettings | None":
+    """The server of the settings; None if they name none. Raises SettingsError as `remote_settings` does."""
+    return remote_settings(settings) if settings.url else None
 
 
 async def server_found(settings: ServerSettings) -> str:
@@ -204,3 +235,13 @@ def remote_settings(settings: ServerSettings) -> "RemoteSettings":
         )
     except RemoteError as error:
         raise SettingsError(f"[server]: {error}") from error
+
+
+async def _ended(task: asyncio.Task[None] | None) -> None:
+    """Cancel a task and wait for its end. Raises what it failed with."""
+    if task is None:
+        return
+    task.cancel()
+    await asyncio.wait((task,))
+    if not task.cancelled():
+        task.result()

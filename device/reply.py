@@ -130,7 +130,7 @@ class Reply:
         async with aclosing(pieces):
             async for piece in pieces:
                 if isinstance(piece, Finished):
-                    cut_short = piece.reason in ("max_tokens", "context_full", "broken_off")
+                    cut_short = piece.reason in ("max_tokens", "context_full", "broken_off", "aborted")
                     break
                 if isinstance(piece, Prefilled):
                     self._prompt_is_ready(piece)

@@ -1,7 +1,8 @@
 """From measurements to a choice: how to run each model on this board, and which one to recommend. Pure.
 
 A measurement (`tools.models_bench` takes it) says how fast one model ran. Generating a token reads all weights once, so
-the speed of another model follows from its size; computing a prompt costs as its number of parameters. The largest
+the speed of another model follows from its size; computing a prompt costs as its number of parameters; and what a full
+context adds grows with its length, so that the speed in another context than the measured one follows too. The largest
 model that fits into memory and speaks faster than people listen is recommended, and the words say why not the next
 larger. Reading and writing the measurements is left to `device.tuning_file`.
 """
@@ -28,7 +29,7 @@ RESERVED_BYTES = 700_000_000
 ears, voice and memory (measured with PocketSphinx and eSpeak NG; Whisper base and Piper are about as large)."""
 
 _KV_BYTES_PER_TOKEN = 200_000
-"""Upper bound of an f16 cache's size per token, for models that are not here: the widest of the catalogue,
+"""Upper bound of an f16 cache's size per token, for files that are neither measured nor of the catalogue, whose widest,
 SmolLM2-1.7B, takes 196,608. Models below 1B parameters take at most this times their parameters in billions
 (Qwen3-0.6B: 114,688)."""
 
@@ -77,7 +78,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A model to be judged; `kv_bytes` (f16, for a token) is None for one that is not here."""
+    """A model to be judged; `kv_bytes` (f16, for a token) is None where nobody knows."""
 
     name: str
     path: str | None
@@ -99,8 +100,9 @@ class EngineTuning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What is to be expected of a model here, with a full context: `basis` is the model whose measurement it rests on,
-    its own where it was measured. `objection` is what speaks against it, in words; "" for one that will do."""
+    """What is to be expected of a model here, with a full context of the length that was asked for: `basis` is the
+    model whose measurement it rests on, its own where it was measured. `objection` is what speaks against it, in words;
+    "" for one that will do."""
 
     candidate: Candidate
     tuning: EngineTuning
@@ -178,15 +180,14 @@ def tuning_for(
 
 
 def _verdict(candidate: Candidate, measurements: Sequence[Measurement], *, n_ctx: int, budget_bytes: int) -> Verdict:
-    basis = _basis(candidate, measurements)
-    own = basis.path == candidate.path
+    basis = _basis(candidate, measurements, n_ctx)
     f16_bytes = _memory_bytes(candidate, n_ctx)
     # q8_0 halves the cache (34 bytes for 64) and costs speed, so it is for models that would not fit without it.
     q8_bytes = f16_bytes - _kv_bytes(candidate, n_ctx) * 30 // 64
     quantized = basis.full_q8 is not None and f16_bytes > budget_bytes >= q8_bytes
     memory = q8_bytes if quantized else f16_bytes
     full = basis.full_q8 if quantized and basis.full_q8 is not None else basis.full
-    speeds = full if own else _scaled(basis, full, candidate)
+    speeds = _expected(basis, full, candidate, n_ctx)
     return Verdict(
         candidate=candidate,
         tuning=EngineTuning(
@@ -214,28 +215,37 @@ def _objection(speeds: Speeds, memory_bytes: int, budget_bytes: int) -> str:
     return ", and ".join(against)
 
 
-def _basis(candidate: Candidate, measurements: Sequence[Measurement]) -> Measurement:
+def _basis(candidate: Candidate, measurements: Sequence[Measurement], n_ctx: int) -> Measurement:
     """The candidate's own measurement, else that of the model nearest in size; of several back-ends the quicker."""
     own = [one for one in measurements if one.path == candidate.path]
 
     def distance(one: Measurement) -> tuple[float, float]:
-        return abs(math.log(one.file_bytes / candidate.size_bytes)), first_clause_s(one.full)
+        wait_s = first_clause_s(_expected(one, one.full, candidate, n_ctx))
+        return abs(math.log(one.file_bytes / candidate.size_bytes)), wait_s
 
     return min(own or measurements, key=distance)
 
 
-def _scaled(basis: Measurement, full: Speeds, candidate: Candidate) -> Speeds:
-    """Of the time for a reply's token, reading the weights grows with their bytes, and what a full context adds grows
-    with the bytes of its cache. Of that for a prompt's token, the weights' part grows with their number, and
-    attention's with its 2/3rd power: as width times depth where weights are width squared times depth."""
-    weights_s = 1 / basis.empty.decode_tps
+def _expected(basis: Measurement, full: Speeds, candidate: Candidate, n_ctx: int) -> Speeds:
+    """The candidate's speeds with `n_ctx` tokens in its context; `full` are those of the basis with `basis.n_ctx`.
+
+    Of the time for a reply's token, reading the weights grows with their bytes, and what a full context adds grows with
+    the bytes of its cache. Of that for a prompt's token, the weights' part grows with their number, and attention's
+    with its 2/3rd power (as width times depth where weights are width squared times depth) and with the length of the
+    context."""
+    longer = n_ctx / basis.n_ctx
+    bytes_ratio = wider = larger = 1.0
+    if basis.path != candidate.path:
+        bytes_ratio = candidate.size_bytes / basis.read_bytes
+        wider = _kv_bytes(candidate, 1) / max(1, basis.kv_bytes)
+        larger = candidate.n_parameters / basis.n_parameters
+    elif longer == 1.0:
+        return full
+    weights_s, multiply_s = 1 / basis.empty.decode_tps, 1 / basis.empty.prefill_tps
     cache_s = max(0.0, 1 / full.decode_tps - weights_s)
-    decode_s = weights_s * candidate.size_bytes / basis.read_bytes
-    decode_s += cache_s * _kv_bytes(candidate, 1) / max(1, basis.kv_bytes)
-    multiply_s = 1 / basis.empty.prefill_tps
     attend_s = max(0.0, 1 / full.prefill_tps - multiply_s)
-    larger = candidate.n_parameters / basis.n_parameters
-    prefill_s = multiply_s * larger + attend_s * larger ** (2 / 3)
+    decode_s = weights_s * bytes_ratio + cache_s * wider * longer
+    prefill_s = multiply_s * larger + attend_s * larger ** (2 / 3) * longer
     return Speeds(prefill_tps=1 / prefill_s, decode_tps=1 / decode_s)
 
 

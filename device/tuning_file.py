@@ -8,9 +8,8 @@ is in `tools.models_bench`, what follows from the figures in `device.tuning`.
 import dataclasses
 import hashlib
 import json
-import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -21,6 +20,23 @@ from models.store import ModelStore
 
 _FORMAT = 1
 _MOST_BYTES = 1 << 20
+
+_BOUNDS: Mapping[str, tuple[float, float]] = {
+    "file_bytes": (1, 1 << 50),
+    "file_mtime_ns": (-(1 << 63), 1 << 63),
+    "n_parameters": (1, 1 << 50),
+    "read_bytes": (1, 1 << 50),
+    "kv_bytes": (0, 1 << 30),
+    "n_ctx": (1, 1 << 24),
+    "gpu_layers": (-1, 0),
+    "threads": (1, 512),  # ggml's GGML_MAX_N_THREADS
+    "batch_tokens": (1, 512),  # the largest that is tried; a buffer for much more would not fit
+    "noise": (0, 1e6),
+}
+"""What the numbers of a measurement can be at all: whatever else is in the file, no benchmark has written."""
+
+_SPEEDS = (1e-6, 1e9)
+_LONGEST_TEXT = 4096  # the longest path on Linux
 
 
 def tuning_file(store: ModelStore) -> Path:
@@ -97,17 +113,30 @@ def _measurement(row: dict[str, Any]) -> Measurement:
     for name, kind in get_type_hints(Measurement).items():
         value = getattr(measured, name)
         if kind in (int, str, bool, float) and type(value) is not kind:
-            raise ValueError(f"{name} is {value!r}")
-    if min(measured.file_bytes, measured.n_parameters, measured.read_bytes, measured.n_ctx) < 1:
-        raise ValueError("sizes must be positive")
+            raise ValueError(f"{name} is of type {type(value).__name__}")
+        if kind is str and len(value) > _LONGEST_TEXT:
+            raise ValueError(f"{name} has {len(value)} characters")
+        if name in _BOUNDS:
+            _check_within(name, value, _BOUNDS[name])
+    if not (measured.model.isprintable() and measured.doubt.isprintable()):
+        raise ValueError("what is shown to people must be fit to be printed")
     return measured
 
 
 def _speeds(row: dict[str, Any]) -> Speeds:
     speeds = Speeds(**row)
-    if not all(math.isfinite(speed) and speed > 0 for speed in (speeds.prefill_tps, speeds.decode_tps)):
-        raise ValueError(f"{speeds} cannot be")
+    for name, speed in dataclasses.asdict(speeds).items():
+        if type(speed) is bool:
+            raise ValueError(f"{name} is {speed}")
+        _check_within(name, speed, _SPEEDS)
     return speeds
+
+
+def _check_within(name: str, value: float, bounds: tuple[float, float]) -> None:
+    """Raises TypeError for what is no number, ValueError for one out of bounds, which NaN is of any."""
+    low, high = bounds
+    if not low <= value <= high:
+        raise ValueError(f"{name} cannot be what it is")
 
 
 def _is_unchanged(measurement: Measurement) -> bool:

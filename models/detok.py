@@ -47,8 +47,10 @@ class ReplyText:
         self._thoughts.close()
 
     def finish(self) -> Piece | None:
-        """The reply is over: return what was held back. Bytes that never became a character are replaced by U+FFFD."""
-        self._open_text += self._decoder.decode(b"", final=True)
+        """The reply is over: return what was held back. A character that it ended within (it was cut, or its model is
+        a poor one) is no part of it; bytes that could never become one were replaced by U+FFFD."""
+        if self._decoder.getstate()[0]:
+            self._open_tokens.clear()  # the last of them says more than what is whole: the text has no tokens then
         last = self._thoughts.push(self._whole_characters()) if self._open_text else []
         said = self._said([*last, *self._thoughts.finish()])
         if self.ended is None:

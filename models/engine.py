@@ -8,22 +8,25 @@ are left to `models.worker`. Only llama.cpp's C API is used, not the `Llama` cla
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from models.errors import PromptTooLongError
-from models.fingerprint import engine_fingerprint, file_sha256
+from models.fingerprint import LoadedHashes, engine_fingerprint
 from models.generation import PROMPT_END_TOKENS, Generation
 from models.gguf import GgufHeader
 from models.interrupt import StopSignal
 from models.kv import Kept, KvCache
 from models.loading import EngineSettings, LoadedModel
 from models.messages import Finished, Piece, Prefilled
+from models.origin import Origin
+from models.ram import read_ram
 from models.sampling import Sampling
 from models.state_file import SavedState, StateKey
 from models.steerer import Steerer
-from models.steering import Steering, steering_digest
+from models.steering import Steering
 from models.stops import ReplyLimits
 from models.template import ChatTemplate
 from models.vocabulary import Vocabulary
@@ -45,7 +48,7 @@ class LlamaEngine:
     def __init__(self, path: Path, settings: EngineSettings | None = None) -> None:
         """Load the model, blocking. Raises ModelFileError or ModelError as LoadedModel does."""
         settings = settings or EngineSettings()
-        self._path, self._settings = path, settings
+        self._settings = settings
         self._loaded = LoadedModel(path, settings)
         self.vocabulary = Vocabulary(self._loaded)
         self._generation = Generation(self._loaded, self.vocabulary)
@@ -54,6 +57,7 @@ class LlamaEngine:
         self._has_logits = False
         self._steerer = Steerer(self._loaded)
         self._steering = Steering()
+        self._hashes = LoadedHashes()
 
     @property
     def header(self) -> GgufHeader:
@@ -159,31 +163,36 @@ class LlamaEngine:
             self._has_logits = False
         self._steering = steering
 
-    def state_key(self, label: str, memo: Path | None = None) -> StateKey:
-        """What a saved state of this engine, as it is steered now, belongs to. `memo` remembers the hashes of the model
-        and adapter files (`models.fingerprint`): without it each call takes a second per gigabyte.
-
-        Raises ModelFileError or SteeringError when one of the files has gone.
-        """
-        settings = self._settings
-        return StateKey(
-            model_sha256=file_sha256(self._path, memo),
-            steering=steering_digest(self._steering, memo),
-            type_k=settings.kv_type,
-            type_v=settings.kv_type,
+    def origin(self) -> Origin:
+        """What the engine computes with, as it is steered now. `Origin.key` may be asked for on another thread."""
+        return Origin(
+            model=self._loaded.file,
+            steering=self._steering,
+            steered_by=self._steerer.files,
+            settings=self._settings,
             n_ctx=self.n_ctx,
-            flash_attention=settings.flash_attention,
-            gpu_layers=settings.gpu_layers,
-            engine=engine_fingerprint(self._loaded.llama),
-            label=label,
+            build=self._build,
+            hashes=self._hashes,
         )
 
-    def snapshot(self, n_tokens: int | None = None) -> Snapshot | None:
+    @cached_property
+    def _build(self) -> str:
+        return engine_fingerprint(self._loaded.llama)  # from one thread: llama.cpp answers in a buffer of its own
+
+    def state_key(self, label: str, memo: Path | None = None) -> StateKey:
+        """What a saved state of this engine, as it is steered now, belongs to: `Origin.key`, blocking as that is."""
+        return self.origin().key(label, memo)
+
+    def snapshot(self, n_tokens: int | None = None, *, most_bytes: int | None = None) -> Snapshot | None:
         """The committed conversation, or its first `n_tokens`, as it stands in the KV cache, for `restore`. None where
-        there is nothing that could be kept."""
-        n_tokens = len(self._kv.committed) if n_tokens is None else n_tokens
-        self._has_logits = False
-        state = self._kv.snapshot(n_tokens)
+        there is nothing that could be kept, and where it is larger than `most_bytes` or a quarter of the memory that is
+        free. Saving a part costs the fork."""
+        n_committed = len(self._kv.committed)
+        n_tokens = n_committed if n_tokens is None else min(n_tokens, n_committed)
+        room_bytes = read_ram().available_bytes // 4
+        most_bytes = room_bytes if most_bytes is None else min(most_bytes, room_bytes)
+        state = self._kv.snapshot(n_tokens, most_bytes=most_bytes)
+        self._has_logits = self._has_logits and n_tokens == n_committed
         return None if state is None else Snapshot(tokens=self._kv.committed[:n_tokens], state=state)
 
     def restore(self, saved: SavedState) -> bool:
@@ -206,10 +215,14 @@ class LlamaEngine:
 
 
 def _rotates_quantized(header: GgufHeader) -> bool:
-    """Whether llama.cpp can move quantized keys: the pinned one crashes where a head is no multiple of 64 wide."""
+    """Whether llama.cpp can move quantized keys: the pinned one ends the process where a head is no multiple of 64
+    wide, and where only a part of each head is rotated (phi3: 96 of 128)."""
     numbers = header.hyperparameters
     width, heads = numbers.get("embedding_length", 0), numbers.get("attention.head_count", 0)
-    key_length = numbers.get("attention.key_length", 0)
-    if isinstance(width, tuple) or isinstance(heads, tuple) or isinstance(key_length, tuple) or not heads:
+    if isinstance(width, tuple) or isinstance(heads, tuple) or not heads:
         return False
-    return (key_length or width // heads) % 64 == 0
+    head_width = numbers.get("attention.key_length", width // heads)
+    others = ("rope.dimension_count", "attention.key_length_swa", "rope.dimension_count_swa")  # absent: the same
+    if isinstance(head_width, tuple) or any(numbers.get(name, head_width) != head_width for name in others):
+        return False
+    return head_width > 0 and head_width % 64 == 0

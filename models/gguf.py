@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import ModelFileError
+from models.printable import clipped
 
 _MAX_ARRAY_ITEMS = 4_000_000  # of all arrays together; the largest vocabularies have 262,144 tokens, 514,906 merges
 _MAX_KEYS = 65_536
@@ -24,6 +25,8 @@ _MAX_STRING_BYTES = 8 << 20  # the longest strings are chat templates, some tens
 _MAX_DIMENSIONS = 4
 _MAX_KEPT_ITEMS = 1024  # lists that are kept have an item for each layer
 _MAX_NAME = 64  # ggml's GGML_MAX_NAME
+_MAX_TITLE = 80  # characters of what the file calls itself, which is shown to people
+_MAX_COMPLAINT = 300  # of what is wrong with it, which may have a name from the file in it
 
 _STRING = 8
 _ARRAY = 9
@@ -84,7 +87,8 @@ class GgufTensor:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GgufHeader:
     """What a GGUF file says of itself. `kind` is "model" unless the file says otherwise ("adapter", "mmproj");
-    `context_length` is 0 and `chat_template` None when the file names none.
+    `context_length` is 0 and `chat_template` None when the file names none. `kind`, `architecture` and `name` are cut
+    to 80 printable characters: people read them, and the file may hold anything.
 
     `hyperparameters` are the architecture's own numbers by their names without its prefix ("attention.head_count"), a
     tuple where the file has one for each layer."""
@@ -144,9 +148,9 @@ class _Parser:
         }
         context_length = own.get("context_length", 0)
         return GgufHeader(
-            kind=self._text(values, "general.type") or "model",
-            architecture=architecture,
-            name=self._text(values, "general.name") or self._path.stem,
+            kind=clipped(self._text(values, "general.type"), _MAX_TITLE) or "model",
+            architecture=clipped(architecture, _MAX_TITLE),
+            name=clipped(self._text(values, "general.name"), _MAX_TITLE) or self._path.stem,
             context_length=context_length if isinstance(context_length, int) else 0,
             chat_template=self._text(values, "tokenizer.chat_template") or None,
             quantisation=_FILE_TYPES.get(file_type, "unknown") if isinstance(file_type, int) else "unknown",
@@ -282,4 +286,4 @@ class _Parser:
         return ModelFileError(f"{self._path} is cut short inside its header ({self._size} bytes); {_AGAIN}")
 
     def _damaged(self, why: str) -> ModelFileError:
-        return ModelFileError(f"{self._path} is damaged: {why}; {_AGAIN}")
+        return ModelFileError(f"{self._path} is damaged: {clipped(why, _MAX_COMPLAINT)}; {_AGAIN}")

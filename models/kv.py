@@ -44,11 +44,11 @@ class KvCache:
         self._loaded = loaded
         self._lib = loaded.lib
         self._memory = self._lib.llama_get_memory(loaded.context)
-        self.can_shift: bool = may_shift and self._lib.llama_memory_can_shift(self._memory)
         # The state of a recurrent layer is one whole: it can be copied, but no part of its past can be taken out.
         self._can_cut = not (
             self._lib.llama_model_is_recurrent(loaded.model) or self._lib.llama_model_is_hybrid(loaded.model)
         )
+        self.can_shift: bool = may_shift and self._can_cut and self._lib.llama_memory_can_shift(self._memory)
         self._n_batch = n_batch
         self._batch = TokenBatch(self._lib, n_batch)
         self._abort_callback = ctypes.cast(abort_function(), self._lib.ggml_abort_callback)
@@ -85,14 +85,18 @@ class KvCache:
     def settle(self, wanted: Sequence[int]) -> Kept:
         """Make the conversation a beginning of `wanted`, from itself or from the fork, whichever holds more of it; the
         other is gone. Parts that are not wanted any more are taken out, and what follows them is moved up. `decode`
-        then goes on with it."""
+        then goes on with it; after a move at least one token is left to it, which carries the move out."""
         plans = [self._plan(branch, wanted) for branch in (self._committed, self._fork)]
         if covered(plans[1]) > covered(plans[0]):
             self._committed, self._fork = self._fork, self._committed
             plans.reverse()
         self._drop_fork()
         self._active = self._committed
-        return self._apply(plans[0])
+        kept = self._apply(plans[0])
+        if self._move_pending and 0 < kept.n_tokens == len(wanted):
+            kept = Kept(n_tokens=kept.n_tokens - 1, n_moved=max(0, kept.n_moved - 1))
+            self._cut(self._committed, kept.n_tokens)
+        return kept
 
     def fork(self, wanted: Sequence[int]) -> Kept:
         """Make the fork a beginning of `wanted`, without its last token: decoding that gives the logits to sample from.
@@ -112,8 +116,9 @@ class KvCache:
             self._n_shared = min(self._n_shared, n_fork)
         else:
             self._drop_fork()
-            copy = (self._memory, self._committed.number, self._fork.number)
-            self._lib.llama_memory_seq_cp(*copy, 0, n_committed if self._can_cut else _TO_THE_END)
+            if n_committed:  # where nothing can be cut, a copy is of all that there is
+                copy = (self._memory, self._committed.number, self._fork.number)
+                self._lib.llama_memory_seq_cp(*copy, 0, n_committed if self._can_cut else _TO_THE_END)
             self._fork.tokens = self._committed.tokens[:n_committed]
             self._n_shared = n_committed
         self._active = self._fork
@@ -127,25 +132,28 @@ class KvCache:
         self._n_shared = 0
         self._move_pending = False
 
-    def snapshot(self, n_tokens: int) -> bytearray | None:
+    def snapshot(self, n_tokens: int, *, most_bytes: int) -> bytearray | None:
         """What llama.cpp keeps of the first `n_tokens` of the conversation, or of all of it if it has no more; 23 kB a
-        token for SmolLM2-135M in f16. The fork is gone then. None where that cannot be had: before the first token, of
-        a part of a recurrent conversation, and while a move is pending."""
+        token for SmolLM2-135M in f16. Of a part it costs the fork. None where it is larger than `most_bytes`, and where
+        it cannot be had: before the first token, of a part of a recurrent conversation, and while a move is pending
+        that was stopped before it began."""
         n_tokens = min(n_tokens, len(self._committed.tokens))
         if not n_tokens or self._move_pending or not (self._can_cut or n_tokens == len(self._committed.tokens)):
             return None
-        self._drop_fork()
         whole = n_tokens == len(self._committed.tokens)
         source = self._committed.number if whole else self._fork.number
         if not whole:
+            self._drop_fork()
             self._lib.llama_memory_seq_cp(self._memory, self._committed.number, source, 0, n_tokens)
         context = self._loaded.context
-        state = bytearray(self._lib.llama_state_seq_get_size(context, source))
-        native = (ctypes.c_uint8 * len(state)).from_buffer(state)
-        n_bytes = self._lib.llama_state_seq_get_data(context, native, len(state), source)
+        n_wanted = self._lib.llama_state_seq_get_size(context, source)
+        n_bytes, state = 0, bytearray(n_wanted if n_wanted <= most_bytes else 0)
+        if state:
+            native = (ctypes.c_uint8 * n_wanted).from_buffer(state)
+            n_bytes = self._lib.llama_state_seq_get_data(context, native, n_wanted, source)
         if not whole:
             self._remove(self._fork, 0, _TO_THE_END)
-        return state if n_bytes == len(state) else None
+        return state if n_bytes == n_wanted else None
 
     def restore(self, tokens: Sequence[int], state: "ctypes.Array[ctypes.c_uint8]") -> bool:
         """Make the conversation what a snapshot of `tokens` holds; it must come from this very model and these

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import ModelError, ModelFileError
+from models.fingerprint import StampedFile, stamped
 from models.footprint import CONTEXT_STEP, KvType, footprint, largest_context
 from models.gguf import GgufHeader, read_gguf_header
 from models.native import LlamaCpp, llama_cpp
@@ -36,10 +37,10 @@ class EngineSettings:
     `n_ctx` tokens of context are allocated (cut to what the model was trained with). `n_batch` tokens are computed at
     once; 0 means 64 on a CPU, which prefills within 2% of the best speed (SmolLM2-135M, one thread: 167 tokens/s; 16:
     159, 128: 170, 512: 162) with a compute buffer of 6 MB, and 512 on a GPU: llama.cpp's own choice, not measured here
-    (an abort on a GPU waits for one batch). `gpu_layers` -1 puts all on a GPU where
-    llama.cpp was built for one. `kv_type` "q8_0" halves the cache; it costs speed (on a CPU 60% with a full context)
-    and is never shifted, so that what follows a removed part is computed anew. `flash_attention` None means off on a
-    CPU, where it is mostly the slower way (14 tokens after 1800 of SmolLM2-135M: 210 ms with it, 128 without), and
+    (an abort on a GPU waits for one batch). `gpu_layers` -1 puts all on a GPU where llama.cpp was built for one.
+    `kv_type` "q8_0" halves the cache; it costs speed (on a CPU 60% with a full context), and in some models it cannot
+    be shifted (`models.engine`), so that what follows a removed part is computed anew. `flash_attention` None means off
+    on a CPU, where it is mostly the slower way (14 tokens after 1800 of SmolLM2-135M: 210 ms with it, 128 without), and
     llama.cpp's choice on a GPU; a "q8_0" cache always has it, needing it. Without `mmap` the weights are read into
     memory of the process.
     """
@@ -69,6 +70,7 @@ class LoadedModel:
         self.llama: LlamaCpp = llama_cpp()
         self.lib: Any = self.llama.lib
         _check_fits(self.lib, path, self.header, settings)
+        self.file: StampedFile = stamped(path)  # before its weights are read: one that is replaced later is another
         self._model = _load_model(self.llama, path, settings)
         try:
             self._context = _new_context(self.llama, path, self._model, settings, self.header)

@@ -8,15 +8,20 @@ with them are left to `models.engine` and its parts.
 import ctypes
 import logging
 import os
+import threading
 from collections import deque
 from functools import cache
 from typing import Any
 
 from models.errors import ModelError
+from models.printable import clipped
 
 logger = logging.getLogger(__name__)
 
 _INFO, _WARN, _ERROR = 2, 3, 4  # enum ggml_log_level
+
+_MOST_CHARACTERS = 300
+"""Of one complaint; the longest of llama.cpp's own words have some 200."""
 
 _SHOW_CURSOR = b"\x1b[?25h"
 
@@ -29,6 +34,7 @@ class LlamaCpp:
     def __init__(self, bindings: Any) -> None:
         self.lib = bindings
         self._complaints: deque[str] = deque(maxlen=4)  # the oldest leave: the last lines name the cause
+        self.standard_error = threading.Lock()  # to be held by whoever turns file descriptor 2 aside
         self._callback = bindings.llama_log_callback(self._log)  # llama.cpp keeps the pointer: it must live as long
         bindings.llama_log_set(self._callback, None)
         self._on_abort = _AbortCallback(_leave)
@@ -45,7 +51,7 @@ class LlamaCpp:
     def _log(self, level: int, text: bytes, _user_data: object) -> None:
         if level < _INFO:
             return
-        line = text.decode("utf-8", "replace").strip()
+        line = clipped(text.decode("utf-8", "replace"), _MOST_CHARACTERS)  # a model file may have a say in it
         logger.debug("llama.cpp: %s", line)
         if level in (_WARN, _ERROR) and line:
             self._complaints.append(line)
@@ -55,7 +61,8 @@ def _leave(reason: bytes) -> None:
     """Called when llama.cpp finds itself in a state it does not know and is about to abort the process, which a model
     file with absurd numbers in it can bring about. It cannot be kept from that: say so in a line, in place of a stack
     trace by a debugger and a core dump."""
-    where, _, what = reason.decode("utf-8", "replace").partition("\n")[0].partition(": ")  # file and line of its source
+    line = clipped(reason.decode("utf-8", "replace").partition("\n")[0], _MOST_CHARACTERS)
+    where, _, what = line.partition(": ")  # file and line of its source
     if os.isatty(2):
         os.write(2, _SHOW_CURSOR)  # no other clean-up runs, and whoever draws on the terminal may have hidden it
     os.write(2, f"llama.cpp had to give up: {what or where}; try another model file, or pull this one again\n".encode())

@@ -60,8 +60,10 @@ class RemoteSettings:
         """Raises RemoteError for an address or a key that cannot be one."""
         try:
             parts = urlsplit(self.url)
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
+            # Encoded as it will be when the name is looked up: that refuses empty labels and those above 63 letters.
+            named = bool((parts.hostname or "").encode("idna"))
+            usable = parts.scheme in ("http", "https") and named and parts.port != 0
+        except ValueError:  # a UnicodeError is one
             usable = False
         if not usable or not self.url.isprintable() or " " in self.url:
             raise RemoteError("the server's address is none; one looks like http://192.168.1.5:8080/v1")
@@ -213,7 +215,7 @@ class RemoteEngine:
         a time limit has passed."""
         try:
             yield
-        except (RemoteError, aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
+        except (RemoteError, aiohttp.ClientError, OSError, UnicodeError) as error:  # a TimeoutError is an OSError
             raise RemoteError(f"{self._url} {_reason(error, too_late)}") from error
 
     @property
@@ -240,6 +242,8 @@ def _reason(error: Exception, too_late: str) -> str:
         case aiohttp.ClientConnectorError():
             number = error.os_error.errno
             return f"cannot be reached: {os.strerror(number) if number else 'no connection'}"
+        case UnicodeError():
+            return "has a name that no machine can have"
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError() | OSError():
             return "broke the connection off"
         case _:

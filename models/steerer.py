@@ -7,7 +7,7 @@ drop it is left to the caller. What the files may hold is checked in `models.ste
 
 import ctypes
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import SteeringError
+from models.errors import ModelFileError, SteeringError
+from models.fingerprint import StampedFile, stamped
 from models.loading import LoadedModel
 from models.steering import Steering
 from models.steering_files import check_adapter, read_control_vector
@@ -24,16 +25,15 @@ _MOST_LOADED = 4
 """Adapters that stay in memory, those in use included: a rank 16 LoRA of a 1.5B model has 37 MB in F16."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Stamped:
-    """A file as it was when it was looked at; a changed one is another."""
-
-    path: Path
-    size: int
-    mtime_ns: int
+_Weighted = tuple[tuple[StampedFile, float], ...]
 
 
-_Applied = tuple[tuple[tuple[_Stamped, float], ...], tuple[tuple[_Stamped, float], ...]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Applied:
+    """What is set: adapters and control vectors, as their files were before they were read."""
+
+    scales: _Weighted = ()
+    strengths: _Weighted = ()
 
 
 class Steerer:
@@ -45,8 +45,13 @@ class Steerer:
         self._lib = loaded.lib
         self._n_embd: int = self._lib.llama_model_n_embd(loaded.model)
         self._n_layers: int = self._lib.llama_model_n_layer(loaded.model)
-        self._adapters: dict[_Stamped, Any] = {}  # the one used longest ago first
-        self._applied: _Applied = ((), ())
+        self._adapters: dict[StampedFile, Any] = {}  # the one used longest ago first
+        self._applied = _Applied()
+
+    @property
+    def files(self) -> tuple[StampedFile, ...]:
+        """The files of the adapters and vectors that are set."""
+        return tuple(file for file, _ in self._applied.scales + self._applied.strengths)
 
     def apply(self, steering: Steering) -> bool:
         """Make `steering` what the model computes with from now on. True when that changed anything: the KV cache is
@@ -59,27 +64,26 @@ class Steerer:
         Raises SteeringError, and then nothing has changed; RuntimeError after the model was closed.
         """
         context = self._loaded.context
-        wanted: _Applied = (_stamped(steering.scales()), _stamped(steering.strengths()))
+        wanted = _Applied(scales=_stamped(steering.scales()), strengths=_stamped(steering.strengths()))
         if wanted == self._applied:
             return False
-        scales, strengths = wanted
         try:
-            handles = [self._adapter(stamped) for stamped, _ in scales]
-            if strengths != self._applied[1]:
-                self._set_directions(context, self._summed(strengths))
-            self._set_adapters(context, handles, [scale for _, scale in scales])
+            handles = [self._adapter(file) for file, _ in wanted.scales]
+            if wanted.strengths != self._applied.strengths:
+                self._set_directions(context, self._summed(wanted.strengths))
+            self._set_adapters(context, handles, [scale for _, scale in wanted.scales])
             self._applied = wanted
         finally:
             self._free_unused()
         return True
 
-    def _summed(self, strengths: Iterable[tuple[_Stamped, float]]) -> NDArray[np.float32] | None:
+    def _summed(self, strengths: _Weighted) -> NDArray[np.float32] | None:
         """The directions to set, one row for each layer from 1 on; None for none."""
         total = None
-        for stamped, strength in strengths:
+        for file, strength in strengths:
             directions = read_control_vector(
                 self._loaded.llama,
-                stamped.path,
+                file.path,
                 architecture=self._loaded.header.architecture,
                 n_embd=self._n_embd,
                 n_layers=self._n_layers,
@@ -90,18 +94,18 @@ class Steerer:
             raise SteeringError("the control vectors add up to more than a number can hold; lower their strengths")
         return total
 
-    def _adapter(self, stamped: _Stamped) -> Any:
+    def _adapter(self, file: StampedFile) -> Any:
         """The adapter's handle, loaded where it is not yet."""
-        handle = self._adapters.pop(stamped, None)
+        handle = self._adapters.pop(file, None)
         if handle is None:
-            llama, path = self._loaded.llama, stamped.path
+            llama, path = self._loaded.llama, file.path
             check_adapter(llama, path, self._loaded.header.architecture)
             llama.take_complaints()
             handle = self._lib.llama_adapter_lora_init(self._loaded.model, os.fsencode(path))
             reason = llama.take_complaints()
             if not handle:
                 raise SteeringError(f"{path} does not fit this model: {reason or 'llama.cpp gives no reason'}")
-        self._adapters[stamped] = handle
+        self._adapters[file] = handle
         return handle
 
     def _set_directions(self, context: Any, directions: NDArray[np.float32] | None) -> None:
@@ -121,18 +125,14 @@ class Steerer:
 
     def _free_unused(self) -> None:
         """Give back the memory of adapters not used lately; those in use were touched last."""
-        in_use = {stamped for stamped, _ in self._applied[0]}
-        for stamped in list(self._adapters)[: max(0, len(self._adapters) - _MOST_LOADED)]:
-            if stamped not in in_use:
-                self._lib.llama_adapter_lora_free(self._adapters.pop(stamped))
+        in_use = {file for file, _ in self._applied.scales}
+        for file in list(self._adapters)[: max(0, len(self._adapters) - _MOST_LOADED)]:
+            if file not in in_use:
+                self._lib.llama_adapter_lora_free(self._adapters.pop(file))
 
 
-def _stamped(weights: Mapping[Path, float]) -> tuple[tuple[_Stamped, float], ...]:
-    found = []
-    for path, weight in weights.items():
-        try:
-            status = path.stat()
-        except OSError as error:
-            raise SteeringError(f"{path} cannot be read: {error.strerror or error}") from error
-        found.append((_Stamped(path, status.st_size, status.st_mtime_ns), weight))
-    return tuple(found)
+def _stamped(weights: Mapping[Path, float]) -> _Weighted:
+    try:
+        return tuple((stamped(path), weight) for path, weight in weights.items())
+    except ModelFileError as error:
+        raise SteeringError(str(error)) from error

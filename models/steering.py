@@ -7,7 +7,7 @@ to be keyed by. Making it so is left to `models.steerer`, what the files hold to
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,13 +60,13 @@ class Steering:
         return _weights((vector.path, vector.strength) for vector in self.vectors)
 
 
-def steering_digest(steering: Steering, memo: Path | None = None) -> str:
+def steering_digest(steering: Steering, sha256: Callable[[Path], str] = file_sha256) -> str:
     """What this steering is, for keys: equal for equal contents of the files and equal weights, wherever the files lie.
-    `memo` remembers the files' hashes, see `file_sha256`. Raises SteeringError when a file cannot be read."""
+    `sha256` hashes a file. Raises SteeringError when it raises ModelFileError."""
     parts = []
     try:
         for kind, weights in (("lora", steering.scales()), ("vector", steering.strengths())):
-            parts += sorted([kind, file_sha256(path, memo), weight] for path, weight in weights.items())
+            parts += sorted([kind, sha256(path), weight] for path, weight in weights.items())
     except ModelFileError as error:
         raise SteeringError(str(error)) from error
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest() if parts else UNSTEERED

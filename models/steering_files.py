@@ -2,7 +2,7 @@
 
 llama.cpp refuses most misfits with a reason, but aborts the process on some: metadata of an unexpected type, weights of
 a type or with dimensions that its operators do not take. Those are refused here, and so is what would spoil every
-reply: a weight that is not a number. Setting them on a context is left to `models.steering`.
+reply: a weight that is not a number. Setting them on a context is left to `models.steerer`.
 """
 
 import re

@@ -177,7 +177,8 @@ def _is_checked(path: Path, file: ModelFile) -> bool:
     if not _has_size(path, file):
         return False
     note = _note(path)
-    if note.is_file() and note.read_text(encoding="utf-8").startswith(file.sha256):
+    # Bytes: a damaged note may be anything, and is as good as none.
+    if note.is_file() and note.read_bytes().startswith(file.sha256.encode()):
         return True
     with path.open("rb") as stream:
         if hashlib.file_digest(stream, "sha256").hexdigest() != file.sha256:

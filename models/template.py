@@ -13,8 +13,10 @@ from datetime import datetime
 
 from models.errors import TemplateError
 from models.messages import Role
+from models.printable import clipped
 
 _OPEN, _CLOSE = "\ue000", "\ue001"  # of the private use area: no template writes them
+_MAX_REASON = 300  # characters
 _PLACEHOLDER = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
 
 
@@ -98,8 +100,12 @@ class ChatTemplate:
         try:
             yield
         except JinjaError as error:
-            raise TemplateError(f"the chat template of {self._name} {what}: {error}") from error
+            raise self._refusal(what, str(error)) from error
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            raise TemplateError(f"the chat template of {self._name} {what}: {error!r}") from error
+            raise self._refusal(what, repr(error)) from error
         except (MemoryError, RecursionError, SyntaxError) as error:
-            raise TemplateError(f"the chat template of {self._name} {what}: {type(error).__name__}") from error
+            raise self._refusal(what, type(error).__name__) from error
+
+    def _refusal(self, what: str, why: str) -> TemplateError:
+        """`why` may be in the template's own words (`raise_exception`)."""
+        return TemplateError(f"the chat template of {self._name} {what}: {clipped(why, _MAX_REASON)}")

@@ -162,12 +162,15 @@ class LlamaWorker:
         await self._run(lambda: self._engine.steer(steering))
 
     async def state_key(self, label: str, memo: Path | None = None) -> StateKey:
-        """What a saved state of the engine, as it is steered now, belongs to. Raises as the engine does."""
-        return await self._run(lambda: self._engine.state_key(label, memo))
+        """What a saved state of the engine, as it is steered now, belongs to. Files are hashed on a thread of their
+        own, while the model works on. Raises as `Origin.key` does."""
+        origin = await self._run(self._engine.origin)
+        return await asyncio.to_thread(origin.key, label, memo)
 
-    async def snapshot(self, n_tokens: int | None = None) -> Snapshot | None:
-        """The committed conversation, or its first `n_tokens`, once what was asked for before is done."""
-        return await self._run(lambda: self._engine.snapshot(n_tokens))
+    async def snapshot(self, n_tokens: int | None = None, *, most_bytes: int | None = None) -> Snapshot | None:
+        """The committed conversation, or its first `n_tokens`, once what was asked for before is done; None where the
+        engine gives none."""
+        return await self._run(lambda: self._engine.snapshot(n_tokens, most_bytes=most_bytes))
 
     async def restore(self, saved: SavedState) -> bool:
         """Put a saved conversation into the KV cache. False, and an empty cache, where that cannot be."""

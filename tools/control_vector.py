@@ -8,6 +8,7 @@ model is left to `models.steering`.
 """
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import SteeringError
+from models.errors import ModelFileError, SteeringError
+from models.gguf import read_gguf_header
 from models.steering_files import VECTOR_ARCHITECTURE
 from tools.hidden_states import HiddenStates, Opening
 
@@ -133,12 +135,38 @@ def find_directions(positive: States, negative: States) -> tuple[LayerDirection,
     return found
 
 
+def check_target(path: Path) -> None:
+    """Check that a control vector may be written there, before minutes are spent on it. Nothing is replaced but another
+    control vector, and nothing is left behind here. Raises SteeringError."""
+    is_there = _is_there(path)
+    if path.name in ("", "..") or (is_there and path.is_dir()):
+        raise SteeringError(f"{path} is a folder; give the file to write, {path / 'happy.gguf'} for instance")
+    folder = next(parent for parent in path.absolute().parents if _is_there(parent))
+    if not folder.is_dir():
+        raise SteeringError(f"{path} cannot be written: {folder} is no folder")
+    try:
+        tempfile.TemporaryFile(dir=folder).close()  # asked by its permissions alone, a file system may promise too much
+    except OSError as error:
+        raise SteeringError(f"{path} cannot be written: {folder} takes no file: {error.strerror or error}") from error
+    if _is_there(_partial(path)) and not _partial(path).is_file():
+        raise SteeringError(f"{path} cannot be written: {_partial(path)} is in the way")
+    if not is_there:
+        return
+    try:
+        kind = read_gguf_header(path).architecture
+    except ModelFileError:
+        kind = ""
+    if kind != VECTOR_ARCHITECTURE:
+        raise SteeringError(f"{path} is there already and is no control vector; give another name, or remove it")
+
+
 def write_control_vector(path: Path, directions: Sequence[LayerDirection], architecture: str) -> None:
     """Write the directions as a llama.cpp control vector for models of this architecture, whole or not at all. Raises
-    SteeringError when it cannot be written."""
+    SteeringError when it cannot be written, as `check_target` does."""
     from gguf import GGUFWriter
 
-    partial = path.with_name(path.name + ".partial")
+    check_target(path)
+    partial = _partial(path)
     writer = GGUFWriter(partial, VECTOR_ARCHITECTURE)
     writer.add_string(f"{VECTOR_ARCHITECTURE}.model_hint", architecture)
     writer.add_int32(f"{VECTOR_ARCHITECTURE}.layer_count", len(directions))
@@ -159,6 +187,22 @@ def write_control_vector(path: Path, directions: Sequence[LayerDirection], archi
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise SteeringError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(path.name + ".partial")
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is anything of that name, a link to nothing included. Raises SteeringError for a name that none can
+    have, or that may not be looked for."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise SteeringError(f"{path} cannot be written: {error.strerror or error}") from error
+    return True
 
 
 def _direction(layer: int, differences: States, held_out: NDArray[np.bool_]) -> LayerDirection | None:

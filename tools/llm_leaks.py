@@ -58,7 +58,7 @@ _GREEDY = Sampling(temperature=0.0, repeat_penalty=1.0)
 class LeakRun:
     """How many runs there were, and in how many each of the three was not equal. `n_dropped` counts what was given to
     the engine and dropped, `n_evictions` the runs in which the oldest turns had to leave, `n_states` those after which
-    llama.cpp gave its state (it does not while a move is pending)."""
+    llama.cpp gave its state."""
 
     n_runs: int
     n_dropped: int

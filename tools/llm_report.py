@@ -18,7 +18,7 @@ from tools.llm_abort import AbortRun, Stop
 from tools.llm_conversation import ConversationRun
 from tools.llm_leaks import LeakRun
 from tools.llm_restart import RestartRun
-from tools.llm_speculation import SpeculationRun
+from tools.llm_speculation import SILENCE_S, WORD_S, SpeculationRun
 from tools.llm_speed import SpeedPair, SpeedRun
 from tools.speed_table import SpeedTable, table_lines
 
@@ -210,7 +210,10 @@ def speculation_part(run: SpeculationRun, leaks: LeakRun) -> Part:
         name="speculation",
         title=f"Speculation in {len(run.unchanged_s)} turns, and what dropped words leave behind",
         figures=figures,
-        lines=("the leaks are looked for in a small model with random weights",),
+        lines=(
+            f"turns: a word every {WORD_S:g} s, prefilled as they come; {SILENCE_S:g} s of silence",
+            "the leaks are looked for in a small model with random weights",
+        ),
         measured={"turns": asdict(run), "leaks": asdict(leaks)},
     )
 

@@ -108,6 +108,9 @@ class LlmSession:
 
 
 def generated(engine: LlamaEngine, sampling: Sampling, n_most: int) -> list[int]:
-    """The tokens of a reply to what was prefilled."""
-    events = engine.generate(sampling, ReplyLimits(max_tokens=n_most))
-    return [token for event in events if isinstance(event, Piece) for token in event.tokens]
+    """The tokens of a reply to what was prefilled: also those of a character that was never completed, which random
+    weights like to begin."""
+    n_prompt = len(engine.draft)
+    for _ in engine.generate(sampling, ReplyLimits(max_tokens=n_most)):
+        pass
+    return list(engine.draft[n_prompt:])

@@ -18,8 +18,7 @@ def show(console: Console, found: Outcome) -> None:
     memory = f"{board.ram.total_bytes / 1e9:.1f} GB"
     console.print(f"{board.name}: {board.processor}, {board.n_cores} cores, {memory}, {gpus}", highlight=False)
     if found.measurements:
-        n_ctx = found.measurements[0].n_ctx
-        console.print(f"\nMeasured, tokens/s with an empty and a full context of {n_ctx} tokens:", highlight=False)
+        console.print(f"\nMeasured, tokens/s with an empty and a full context{_lengths(found)}:", highlight=False)
         console.print(_measured(found))
         for line in _remarks(found):
             console.print(line, highlight=False)
@@ -29,7 +28,8 @@ def show(console: Console, found: Outcome) -> None:
         return
     bases = dict.fromkeys(verdict.basis for verdict in found.verdicts)
     console.print(
-        f"\nWhat to expect with a full context; estimates rest on {', '.join(bases)}. "
+        f"\nWhat to expect with a full context of {found.n_ctx} tokens, as `think.context_tokens` says; estimates rest "
+        f"on {', '.join(bases)}. "
         f"{found.budget_bytes / 1e9:.1f} GB of memory are for the model:",
         highlight=False,
     )
@@ -49,9 +49,16 @@ def one_line(found: Outcome) -> str:
     best, one = found.recommended, found.measurements[0]
     doubt = f"; doubtful: {one.doubt}" if one.doubt else ""
     return (
-        f"benchmark: {one.model} makes {one.full.decode_tps:.0f} tokens/s with {_threads(one.threads)}; "
+        f"benchmark: {one.model} makes {one.full.decode_tps:.0f} tokens/s with {_threads(one.threads)} "
+        f"and {one.n_ctx} tokens of context; "
         f"this machine would do for {best.candidate.name}{doubt}"
     )
+
+
+def _lengths(found: Outcome) -> str:
+    """Of the contexts in which was measured: models may have been trained with less, or measured at another time."""
+    lengths = {one.n_ctx for one in found.measurements}
+    return f" of {min(lengths)}{f' to {max(lengths)}' if len(lengths) > 1 else ''} tokens"
 
 
 def _measured(found: Outcome) -> Table:

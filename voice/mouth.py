@@ -7,12 +7,13 @@ the reply says, and what happens after an interruption, is left to the caller.
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from voice.messages import (
     Clause,
@@ -36,6 +37,30 @@ CLOSE_TIMEOUT_S = 5.0
 """How long leaving waits for a sentence under way, whose synthesis cannot be cancelled."""
 
 
+class _Ahead:
+    """A clause that is synthesized before anybody knows whether it will be spoken."""
+
+    def __init__(self, speech: str, synthesizer: Synthesizer, thread: ThreadPoolExecutor) -> None:
+        self.speech = speech
+        self._synthesizer = synthesizer
+        self._unwanted = threading.Event()
+        self.chunks = thread.submit(self._synthesize)
+
+    def forget(self) -> None:
+        """It will not be spoken: leave the thread to what will."""
+        self._unwanted.set()
+        self.chunks.cancel()
+
+    def _synthesize(self) -> list[SpeechChunk]:
+        made: list[SpeechChunk] = []
+        with closing(self._synthesizer.synthesize(self.speech)) as chunks:
+            for chunk in chunks:
+                made.append(chunk)
+                if self._unwanted.is_set():
+                    break
+        return made
+
+
 class Mouth:
     """Owns the synthesis thread. One reply at a time: `begin`, then `speak`; `stop` at any moment."""
 
@@ -43,9 +68,9 @@ class Mouth:
         self._synthesizer = synthesizer
         self._player = player
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="synthesis")
-        self._closing: Future[None] | None = None
-        """The closing of the latest generator, behind which the thread has nothing to do."""
-        self._prepared: tuple[str, Future[list[SpeechChunk]]] | None = None
+        self._closing: Future[Any] | None = None
+        """The last thing that the thread was given, behind which it has nothing to do."""
+        self._ahead: _Ahead | None = None
         self._gestures: list[tuple[int, Gesture]] = []
         self._open = False
         self._speaking = False
@@ -57,6 +82,7 @@ class Mouth:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        self.forget()
         # What still waits there only closes generators, behind at most one step of a native call.
         self._thread.shutdown(wait=False)
         if self._closing is not None:
@@ -70,11 +96,17 @@ class Mouth:
         return self._speaking
 
     def prepare(self, clause: Clause) -> None:
-        """Have a clause synthesized that may soon be spoken; nothing of it is heard before that. The latest one counts,
-        and if it is not what is spoken next it is forgotten."""
-        if self._prepared is None or self._prepared[0] != clause.speech:
-            chunks = self._thread.submit(lambda: list(self._synthesizer.synthesize(clause.speech)))
-            self._prepared = (clause.speech, chunks)
+        """Have a clause synthesized that may soon be spoken; nothing of it is heard before that. The latest one
+        counts."""
+        if self._ahead is None or self._ahead.speech != clause.speech:
+            self.forget()
+            self._ahead = _Ahead(clause.speech, self._synthesizer, self._thread)
+
+    def forget(self) -> None:
+        """What was prepared will not be spoken."""
+        if self._ahead is not None:
+            self._ahead.forget()
+            self._closing, self._ahead = self._ahead.chunks, None
 
     def heard_end(self) -> int:
         """The offset in the reply's text just past the last word heard so far."""
@@ -136,11 +168,13 @@ class Mouth:
 
     async def _sound_of(self, clause: Clause) -> AsyncGenerator[SpeechChunk, None]:
         """The clause's sound. The synthesizer's generator is stepped, and at last closed, on the synthesis thread."""
-        prepared, self._prepared = self._prepared, None
-        if prepared is not None and prepared[0] == clause.speech:
-            for made in await asyncio.wrap_future(prepared[1]):
+        ahead = self._ahead
+        if ahead is not None and ahead.speech == clause.speech:
+            self._closing, self._ahead = ahead.chunks, None
+            for made in await asyncio.wrap_future(ahead.chunks):
                 yield made
             return
+        self.forget()
         chunks = self._synthesizer.synthesize(clause.speech)
         loop = asyncio.get_running_loop()
         try:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from device.anticipation import agreed_words
 from models.errors import ModelError
+from models.messages import Finished
 from tests.device.fakes import ScriptedBrain, dialogue_of, pieces, running, said, scene, user_words
 from tests.voice.scripted_ears import until
 from tests.voice.scripted_mouth import LETTER_SAMPLES
@@ -106,6 +107,59 @@ def test_a_reply_that_fails_unheard_troubles_nobody(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_a_fault_on_the_way_ends_nothing_before_the_words_are_final(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with scene(tmp_path, "Good.", by_itself=True) as room, running(room):
+            room.person.begins()
+            for text in ("Tell me about", "Tell me about the"):
+                room.brain.failure = ModelError("no more memory")
+                room.person.murmurs(text)
+            await until(lambda: len(room.brain.prefills) == 1)
+            room.person.pauses("Tell me about the sea.")
+            await until(lambda: len(room.brain.prefills) == 2)
+            room.brain.failure = None
+            room.person.ends("Tell me about the sea.")
+            await room.until("reply_done")
+            assert room.voice.said == ["Good."]
+
+    asyncio.run(main())
+
+
+def test_half_a_reply_that_something_newer_stopped_is_not_taken(tmp_path: Path) -> None:
+    async def main() -> None:
+        stopped = ("Half of", Finished(reason="aborted"))
+        async with scene(tmp_path, stopped, "Good.", by_itself=True) as room, running(room):
+            room.person.begins()
+            room.person.pauses("How are you?")
+            await until(lambda: len(room.brain.prompts) == 1)
+            room.person.ends("How are you?")
+            await room.until("reply_done")
+            assert await room.remembered() == [("How are you?", "Good.", False)]
+
+    asyncio.run(main())
+
+
+def test_words_recognised_late_leave_no_reply_behind(tmp_path: Path) -> None:
+    """The person speaks again before the first turn's words are final: one answer for both."""
+
+    async def main() -> None:
+        waiting = asyncio.Event()
+        async with scene(tmp_path, (waiting, "To half of it."), "Good.", by_itself=True) as room, running(room):
+            room.person.begins()
+            room.person.pauses("I have a dog.")
+            await until(lambda: len(room.brain.prompts) == 1)
+            room.person.falls_silent()
+            late = room.person.heard("I have a dog.", final=True)
+            room.person.begins()
+            room.person.tell(late)
+            await until(lambda: room.brain.n_aborted == 1)
+            room.person.ends("His name is Rex.")
+            await room.until("reply_done", turn=2)
+            assert await room.remembered() == [("I have a dog. His name is Rex.", "Good.", False)]
+
+    asyncio.run(main())
+
+
 def test_without_speculation_only_the_prompt_is_prepared(tmp_path: Path) -> None:
     async def main() -> None:
         async with scene(tmp_path, "Good.", by_itself=True, speculate=False) as room, running(room):
@@ -116,6 +170,7 @@ def test_without_speculation_only_the_prompt_is_prepared(tmp_path: Path) -> None
             room.person.ends("How are you?")
             await room.until("reply_done")
             assert user_words(room.brain.prompts) == ["How are you?"]
+            assert user_words(room.brain.prefills) == ["How are you?"], "once, in the pause"
 
     asyncio.run(main())
 

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import typer
@@ -13,7 +14,7 @@ from device.errors import FamiliarError
 from models.errors import SteeringError
 from models.native import llama_cpp
 from models.steering_files import read_control_vector
-from tests.models.steering_gguf import LAYERS, WIDTH, write_layered_model
+from tests.models.steering_gguf import LAYERS, WIDTH, write_layered_model, write_vector
 
 PERSONAS = ("--positive", "very happy", "--negative", "very sad")
 
@@ -90,3 +91,47 @@ def test_without_the_package_that_writes_nothing_is_computed(folder: Path, monke
     done = steer("v.gguf", *PERSONAS, "--model", "layered.gguf")
     assert isinstance(done.exception, FamiliarError)
     assert "pip install" in str(done.exception)
+
+
+def no_model(*_arguments: object, **_named: object) -> NoReturn:
+    raise AssertionError("a model is loaded")
+
+
+@pytest.mark.parametrize(
+    ("out", "expected"),
+    [
+        (".", "is a folder"),
+        ("..", "is a folder"),
+        ("/", "is a folder"),
+        ("moods", "is a folder"),
+        ("layered.gguf", "is no control vector"),
+        ("notes.txt", "is no control vector"),
+        ("nowhere", "is no control vector"),
+        ("notes.txt/happy.gguf", "is no folder"),
+        ("held/happy.gguf", "is in the way"),
+        ("/proc/happy.gguf", "cannot be written"),
+        (f"{'a' * 250}.gguf", "name too long"),
+        (f"{'a' * 300}/happy.gguf", "name too long"),
+    ],
+)
+def test_a_place_where_nothing_may_be_written_is_refused_before_anything_is_computed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, out: str, expected: str
+) -> None:
+    (folder / "moods").mkdir()
+    (folder / "notes.txt").write_text("buy milk")
+    (folder / "nowhere").symlink_to("gone")
+    (folder / "held" / "happy.gguf.partial").mkdir(parents=True)
+    before = {path: path.lstat().st_size for path in folder.rglob("*")}
+    monkeypatch.setattr("tools.hidden_states.HiddenStates", no_model)
+    done = steer(out, *PERSONAS, "--model", "layered.gguf")
+    assert isinstance(done.exception, SteeringError), done.output
+    assert expected in str(done.exception).lower()
+    assert {path: path.lstat().st_size for path in folder.rglob("*")} == before
+
+
+def test_a_control_vector_takes_the_place_of_an_older_one(folder: Path) -> None:
+    write_vector(folder / "v.gguf")
+    before = (folder / "v.gguf").read_bytes()
+    done = steer("v.gguf", *PERSONAS, "--model", "layered.gguf")
+    assert done.exit_code == 0, done.output
+    assert (folder / "v.gguf").read_bytes() != before

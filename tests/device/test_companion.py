@@ -1,19 +1,21 @@
 """Putting the companion together: what the settings say reaches the model."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from device.companion import prompt_builder, reply_limits, sampling
+from device.companion import Places, open_dialogue, prompt_builder, reply_limits, sampling
 from device.errors import SettingsError
-from device.settings import Settings, ThinkSettings
+from device.settings import ServerSettings, Settings, ThinkSettings
 from device.settings_file import load_settings
 from models.character import starter_character
 from models.engine import EngineSettings, LlamaEngine
 from models.sampling import Sampling
 from models.stops import ReplyLimits
+from models.store import ModelStore
 from tests.models.tiny_gguf import CHATML, write_scripted_model
 
 THINKS = CHATML + "{{ '' if enable_thinking else '<think>\n\n</think>\n\n' }}"
@@ -78,3 +80,15 @@ def test_room_for_thoughts_is_kept_in_the_prompt_and_the_template_is_asked_for_t
             SettingsError, match=r"max_reply_tokens = 80 with think.thinking_tokens = 500 leaves no room"
         ):
             prompt_builder(engine, starter_character(), with_think(thinking_tokens=500))
+
+
+def test_a_mistake_in_the_server_is_told_before_anything_is_opened(tmp_path: Path) -> None:
+    async def run(server: ServerSettings) -> None:
+        where = Places(store=ModelStore(tmp_path / "models"), memory=tmp_path / "memory.db", states=tmp_path / "states")
+        async with open_dialogue(starter_character(), Settings(server=server), where):
+            pass
+
+    for server in (ServerSettings(url="192.168.1.5"), ServerSettings(url="http://a/v1", key_file=tmp_path / "none")):
+        with pytest.raises(SettingsError, match="server"):
+            asyncio.run(run(server))
+    assert not list(tmp_path.iterdir())

@@ -18,6 +18,7 @@ from models.state_file import SUFFIX, SavedState, StateKey
 from models.store import ModelStore
 from tests.device.fakes import ScriptedBrain, dialogue_of, pieces
 from tests.models.tiny_gguf import write_wandering_model
+from tests.voice.scripted_ears import until
 
 PIP = Character(name="Pip", persona="You are Pip.")
 HISTORY = (Message(role="user", text="Hello."), Message(role="assistant", text=" Hi Ada.", tokens=(5, 6, 7)))
@@ -44,7 +45,7 @@ class Cache:
             label=label,
         )
 
-    async def snapshot(self, n_tokens: int | None = None) -> Snapshot | None:
+    async def snapshot(self, n_tokens: int | None = None, *, most_bytes: int | None = None) -> Snapshot | None:
         self.n_snapshots += 1
         return Snapshot(tokens=(1, 2, 3, 4, 5)[:n_tokens], state=bytearray(b"cache"))
 
@@ -57,24 +58,26 @@ def continuity(cache: Cache, folder: Path, *, person: str = "Ada", keeps_talk: b
     return Continuity(cache, folder, person=person, character="Pip", keeps_talk=keeps_talk)
 
 
-async def saved_talk(folder: Path, *, person: str = "Ada") -> SavedState | None:
-    return await continuity(Cache(), folder, person=person).read_talk()
+def files(folder: Path, kind: str = "") -> list[Path]:
+    return sorted(folder.glob(f"{kind}*{SUFFIX}"))
 
 
-def files(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"*{SUFFIX}"))
+async def talked(folder: Path) -> None:
+    """A conversation that was saved."""
+    async with continuity(Cache(), folder) as kept:
+        await kept.keep_talk(HISTORY, 1)
 
 
 def test_a_conversation_comes_back_with_its_messages_and_their_tokens(tmp_path: Path) -> None:
     async def main() -> None:
-        kept = continuity(Cache(), tmp_path)
-        await kept.turn_over(HISTORY)
-        await kept.keep_talk(HISTORY)
-        saved = await saved_talk(tmp_path)
-        assert saved is not None
-        assert (saved.tokens, bytes(saved.payload)) == ((1, 2, 3, 4, 5), b"cache")
-        assert saved_messages(saved) == HISTORY
-        assert await saved_talk(tmp_path, person="Bea") is None
+        await talked(tmp_path)
+        async with continuity(Cache(), tmp_path) as kept:
+            saved = await kept.read_talk()
+            assert saved is not None
+            assert (saved.tokens, bytes(saved.payload)) == ((1, 2, 3, 4, 5), b"cache")
+            assert saved_messages(saved) == HISTORY
+        async with continuity(Cache(), tmp_path, person="Bea") as other:
+            assert await other.read_talk() is None
 
     asyncio.run(main())
 
@@ -82,25 +85,52 @@ def test_a_conversation_comes_back_with_its_messages_and_their_tokens(tmp_path: 
 def test_it_is_saved_now_and_then_and_only_when_something_was_said(tmp_path: Path) -> None:
     async def main() -> None:
         cache = Cache()
-        kept = continuity(cache, tmp_path)
-        await kept.keep_talk(HISTORY)
-        for _ in range(2 * SAVE_EVERY_TURNS + 1):
-            await kept.turn_over(HISTORY)
-        assert cache.n_snapshots == 2
-        await kept.keep_talk(HISTORY)
-        assert cache.n_snapshots == 3
+        async with continuity(cache, tmp_path) as kept:
+            await kept.keep_talk(HISTORY, 0)
+            for n_recorded in range(2 * SAVE_EVERY_TURNS + 2):
+                await kept.turn_over(HISTORY, n_recorded)
+            assert cache.n_snapshots == 2
+            await kept.keep_talk(HISTORY, 2 * SAVE_EVERY_TURNS + 1)
+            await kept.keep_talk(HISTORY, 2 * SAVE_EVERY_TURNS + 1)
+            assert cache.n_snapshots == 3
 
     asyncio.run(main())
 
 
-def test_without_memory_nothing_that_was_said_is_written(tmp_path: Path) -> None:
+def test_what_could_not_be_written_is_tried_again_at_the_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        kept = continuity(Cache(), tmp_path, keeps_talk=False)
-        await kept.turn_over(HISTORY)
-        await kept.keep_talk(HISTORY)
-        assert files(tmp_path) == []
-        await kept.keep_head((1, 2))
-        assert await kept.read_talk() is None
+        blocked = tmp_path / "states"
+        blocked.write_text("a file where the folder should be")
+        async with continuity(Cache(), blocked) as kept:
+            await kept.turn_over(HISTORY, SAVE_EVERY_TURNS)
+            await until(lambda: "was not saved" in caplog.text)
+            await asyncio.to_thread(blocked.unlink)
+            await kept.keep_talk(HISTORY, SAVE_EVERY_TURNS)
+            assert len(files(blocked, "talk")) == 1
+
+    asyncio.run(main())
+    assert "Ada" not in caplog.text
+
+
+def test_without_memory_nothing_that_was_said_is_written_or_left(tmp_path: Path) -> None:
+    async def main() -> None:
+        await talked(tmp_path)
+        async with continuity(Cache(), tmp_path, keeps_talk=False) as kept:
+            assert files(tmp_path) == []
+            await kept.turn_over(HISTORY, SAVE_EVERY_TURNS)
+            await kept.keep_talk(HISTORY, SAVE_EVERY_TURNS)
+            assert files(tmp_path) == []
+            assert await kept.read_talk() is None
+
+    asyncio.run(main())
+
+
+def test_the_conversation_of_another_engine_is_removed(tmp_path: Path) -> None:
+    async def main() -> None:
+        await talked(tmp_path)
+        async with continuity(Cache(model="b"), tmp_path) as kept:
+            assert await kept.read_talk() is None
+        assert files(tmp_path) == [], "its words would lie there for ever"
 
     asyncio.run(main())
 
@@ -108,15 +138,16 @@ def test_without_memory_nothing_that_was_said_is_written(tmp_path: Path) -> None
 def test_the_beginning_is_saved_once_and_found_by_its_tokens(tmp_path: Path) -> None:
     async def main() -> None:
         cache = Cache()
-        kept = continuity(cache, tmp_path)
-        assert not await kept.put_back_head((1, 2))
-        await kept.keep_head((1, 2))
-        await kept.keep_head((1, 2))
-        assert cache.n_snapshots == 1
-        assert await kept.put_back_head((1, 2))
-        assert cache.restored is not None
-        assert cache.restored.tokens == (1, 2)
-        assert not await kept.put_back_head((1, 3))
+        async with continuity(cache, tmp_path) as kept:
+            assert not await kept.put_back_head((1, 2))
+            await kept.keep_head((1, 2))
+            await until(lambda: len(files(tmp_path, "head")) == 1)
+            await kept.keep_head((1, 2))
+            assert cache.n_snapshots == 1
+            assert await kept.put_back_head((1, 2))
+            assert cache.restored is not None
+            assert cache.restored.tokens == (1, 2)
+            assert not await kept.put_back_head((1, 3))
 
     asyncio.run(main())
 
@@ -126,31 +157,15 @@ def test_a_damaged_state_costs_a_prefill_and_a_line_in_the_log(
     tmp_path: Path, harm: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
-        kept = continuity(Cache(), tmp_path)
-        await kept.turn_over(HISTORY)
-        await kept.keep_talk(HISTORY)
+        await talked(tmp_path)
         (path,) = files(tmp_path)
         path.write_bytes(harm(path.read_bytes()))
-        assert await kept.read_talk() is None
+        async with continuity(Cache(), tmp_path) as kept:
+            assert await kept.read_talk() is None
 
     asyncio.run(main())
     assert "costs a prefill" in caplog.text
     assert "Ada" not in caplog.text
-
-
-def test_a_folder_that_cannot_be_written_costs_a_line_in_the_log(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def main() -> None:
-        (tmp_path / "states").write_text("a file where the folder should be")
-        kept = continuity(Cache(), tmp_path / "states")
-        await kept.turn_over(HISTORY)
-        await kept.keep_talk(HISTORY)
-        await kept.keep_head((1, 2))
-        assert await kept.read_talk() is None
-
-    asyncio.run(main())
-    assert "was not saved" in caplog.text
 
 
 def test_a_note_that_makes_no_sense_is_no_conversation() -> None:
@@ -226,8 +241,8 @@ def test_a_start_computes_nothing_that_was_saved(tmp_path: Path) -> None:
 def test_a_conversation_that_was_forgotten_does_not_come_back(tmp_path: Path) -> None:
     write_wandering_model(tmp_path / "model.gguf")
     first = started(tmp_path, says="hello pip")
-    assert len(files(tmp_path / "states")) == 2
+    assert len(files(tmp_path / "states", "talk")) == 1
     (tmp_path / "memory.db").unlink()
     after = started(tmp_path)
     assert after.n_reused == first.n_prefilled, "the character's beginning, and nothing else"
-    assert len(files(tmp_path / "states")) == 1
+    assert files(tmp_path / "states", "talk") == []

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from device import doctor, probes
@@ -20,9 +21,11 @@ from device.doctor import read_settings, run_checks
 from device.packages import DISTRIBUTION, install_line, rebuild_line
 from device.probes import ProbeError
 from device.settings import AudioSettings, CharacterSettings, ServerSettings, Settings, ThinkSettings
+from device.steering_probe import troubles_in
 from memory.store import MemoryStore
 from models.store import ModelStore
 from tests.device.boards import meminfo, pi_5, recorded
+from tests.models.steering_gguf import WIDTH, lora_tensors, write_layered_model, write_lora, write_vector
 from voice.soundcards import AudioDevice
 
 
@@ -118,6 +121,56 @@ def test_a_server_that_is_away_is_named_and_the_model_here_answers(
     assert (server.status, url in server.what) == ("warn", True)
     assert server.mend
     assert "server" not in findings(tmp_path)
+
+
+@pytest.mark.parametrize("url", ["http://me:secret@192.168.1.5/v1", "me:secret@a", "http://llama..local:8080/v1"])
+def test_an_address_that_cannot_be_used_is_a_failure_and_its_password_is_not_shown(
+    tmp_path: Path, answers: dict[str, dict[str, Any]], url: str
+) -> None:
+    server = findings(tmp_path, Settings(server=ServerSettings(url=url)))["server"]
+    assert server.status == "fail", "talking fails of it, too"
+    assert server.mend.startswith("[server]: ")
+    assert "secret" not in server.what + server.mend
+
+
+def steered(folder: Path, adapter: str, vector: str) -> Check:
+    """What is found of a character with these two files beside it, over a small model with layers."""
+    write_layered_model(folder / "layered.gguf")
+    lines = ['name = "Rex"', 'persona = "You are Rex."', "[[adapters]]", f'file = "{adapter}"']
+    (folder / "rex.toml").write_text("\n".join([*lines, "[[steering]]", f'file = "{vector}"']))
+    settings = Settings(
+        character=CharacterSettings(file=folder / "rex.toml"), think=ThinkSettings(model=str(folder / "layered.gguf"))
+    )
+    return findings(folder, settings)["steering"]
+
+
+def test_what_a_character_lays_over_the_model_is_checked_against_it(
+    tmp_path: Path, answers: dict[str, dict[str, Any]]
+) -> None:
+    write_lora(tmp_path / "lora.gguf")
+    write_vector(tmp_path / "happy.gguf")
+    fits = steered(tmp_path, "lora.gguf", "happy.gguf")
+    assert (fits.status, fits.what) == ("ok", "2 files fit layered")
+
+    write_vector(tmp_path / "narrow.gguf", width=32)
+    other = {name.replace("blk.0", "blk.9"): tensor for name, tensor in lora_tensors().items()}
+    write_lora(tmp_path / "other.gguf", other)
+    unfit = steered(tmp_path, "other.gguf", "narrow.gguf")
+    assert unfit.status == "fail"
+    assert "has no blk.9.attn_q.weight" in unfit.mend
+    assert "made for a model of width 32" in unfit.mend
+
+    gone = steered(tmp_path, "gone.gguf", "happy.gguf")
+    assert (gone.status, "gone.gguf does not exist" in gone.mend) == ("fail", True)
+    assert "steering" not in findings(tmp_path)
+
+
+def test_an_adapter_for_a_model_of_another_width_is_found_without_loading_it(tmp_path: Path) -> None:
+    write_layered_model(tmp_path / "layered.gguf")
+    wide = {name: np.zeros((WIDTH + 32, 4) if name.endswith("b") else (4, WIDTH + 32)) for name in lora_tensors()}
+    write_lora(tmp_path / "wide.gguf", {name: data.astype(np.float32) for name, data in wide.items()})
+    (trouble,) = troubles_in(tmp_path / "layered.gguf", [tmp_path / "wide.gguf"], [])
+    assert "whose blk.0.attn_q.weight has another size" in trouble
 
 
 def test_a_machine_without_a_microphone_can_still_converse(tmp_path: Path, answers: dict[str, dict[str, Any]]) -> None:

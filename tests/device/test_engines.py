@@ -9,12 +9,13 @@ import pytest
 from device import engines
 from device.board import read_board
 from device.companion import engine_settings
-from device.engines import choose_model, choose_synthesizer, choose_transcriber, models_to_measure
+from device.engines import choose_model, choose_synthesizer, choose_transcriber, llm_candidates, models_to_measure
 from device.errors import EngineChoiceError
 from device.settings import ListenSettings, Settings, SpeakSettings, ThinkSettings
 from device.tuning import Measurement, Speeds
 from device.tuning_file import llama_build, machine_key, tuning_file, write_measurements
 from models.engine import EngineSettings
+from models.ram import Ram
 from models.store import ModelStore
 from tests.assets import ASSETS, WITHOUT_ASSETS
 from tests.device.measured import of_file
@@ -145,6 +146,29 @@ def test_the_largest_that_is_quick_enough_thinks_without_a_notice(store: ModelSt
     assert (found.name, found.notice) == ("smollm2-360m", None)
     assert found.tuning is not None
     assert found.tuning.threads == 3
+
+
+def test_what_is_not_measured_takes_the_cache_that_the_catalogue_knows(store: ModelStore) -> None:
+    put(store, "smollm2-135m")
+    candidates = {one.name: one for one in llm_candidates(store, [])}
+    for entry in store.catalog.entries:
+        if entry.kind == "llm":
+            assert candidates[entry.name].kv_bytes == entry.kv_bytes_per_token > 0
+    measurements = [measured(store, "smollm2-135m", kv_bytes=999)]
+    assert {one.name: one.kv_bytes for one in llm_candidates(store, measurements)}["smollm2-135m"] == 999
+
+
+def test_a_model_with_a_narrow_cache_is_not_refused_for_its_memory(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """28,672 bytes a token; 200,000 would make 3.3 GB of cache where there are 0.5."""
+    put(store, "smollm2-135m")
+    put(store, "qwen2.5-1.5b")
+    monkeypatch.setattr(engines, "read_ram", lambda: Ram(total_bytes=4 * 10**9, available_bytes=4 * 10**9))
+    quick = Speeds(prefill_tps=9000.0, decode_tps=900.0)
+    keep(store, measured(store, "smollm2-135m", empty=quick, full=quick, n_ctx=4096))
+    found = choose_model(Settings(think=ThinkSettings(context_tokens=16_384)), store)
+    assert (found.name, found.notice) == ("qwen2.5-1.5b", None)
 
 
 def test_a_model_that_is_named_is_taken_however_slow(store: ModelStore, tmp_path: Path) -> None:

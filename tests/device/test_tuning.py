@@ -57,6 +57,36 @@ def test_a_model_twice_as_large_decodes_half_as_fast() -> None:
     assert 110 / 2 < verdict.speeds.prefill_tps < 110
 
 
+def test_what_a_full_context_adds_grows_with_its_length_of_a_measured_model_too() -> None:
+    def decode_tps(one: Candidate, n_ctx: int) -> float:
+        return judge([one], [measurement()], n_ctx=n_ctx, budget_bytes=16 * GB)[0].speeds.decode_tps
+
+    weights_s, cache_s = 1 / 92, 1 / 61 - 1 / 92
+    assert decode_tps(SMALL, 2048) == 61
+    assert decode_tps(SMALL, 8192) == pytest.approx(1 / (weights_s + 4 * cache_s))
+    assert decode_tps(SMALL, 1024) == pytest.approx(1 / (weights_s + cache_s / 2))
+    twin = replace(SMALL, path=None, name="twin", size_bytes=96_576_768)
+    for n_ctx in (512, 2048, 32_768):
+        assert decode_tps(twin, n_ctx) == pytest.approx(decode_tps(SMALL, n_ctx)), "measured or estimated"
+
+
+def test_a_prompt_waits_longer_in_a_longer_context() -> None:
+    (short,), (long,) = (
+        judge([SMALL], [measurement()], n_ctx=n_ctx, budget_bytes=16 * GB) for n_ctx in (2048, 131_072)
+    )
+    assert short.objection == ""
+    assert long.speeds.prefill_tps == pytest.approx(1 / (1 / 175 + 64 * (1 / 110 - 1 / 175)))
+    assert "its first clause would take" in long.objection
+
+
+def test_of_two_back_ends_the_one_that_is_quicker_in_this_context_runs_the_model() -> None:
+    """One that was measured in a shorter context is not quicker for that."""
+    here = measurement(threads=2)
+    shorter = measurement(threads=3, n_ctx=256, full=Speeds(prefill_tps=120.0, decode_tps=65.0))
+    (verdict,) = judge([SMALL], [shorter, here], n_ctx=2048, budget_bytes=GB)
+    assert verdict.tuning.threads == 2
+
+
 def test_the_largest_that_will_do_is_chosen_and_the_next_is_explained() -> None:
     found = verdicts(SMALL, LARGE, MIDDLE)
     assert [verdict.candidate.name for verdict in found] == ["large", "middle", "small"]
@@ -129,7 +159,7 @@ def test_every_model_of_the_catalogue_is_judged() -> None:
                 path=None,
                 size_bytes=entry.size_bytes,
                 n_parameters=(entry.parameters_b or 0) * 1e9,
-                kv_bytes=None,
+                kv_bytes=entry.kv_bytes_per_token,
             )
             for entry in entries
         ),

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from device.board import Throttling, read_board
+from device.tuning import Candidate, explain, judge
 from device.tuning_file import (
     llama_build,
     machine_key,
@@ -19,10 +20,12 @@ from device.tuning_file import (
     tuning_file,
     write_measurements,
 )
+from models.engine import EngineSettings
 from models.ram import Ram
 from models.store import ModelStore
 from tests.device.boards import pi_5, recorded
 from tests.device.measured import of_file
+from tools.models_probe import _BATCHES
 
 
 @pytest.fixture
@@ -69,7 +72,13 @@ def test_a_file_cut_short_anywhere_is_ignored(tmp_path: Path, model: Path) -> No
 
 
 damage = st.one_of(
-    st.none(), st.booleans(), st.integers(-2, 2), st.floats(), st.text(max_size=3), st.lists(st.none(), max_size=1)
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 2),
+    st.integers(-(10**400), 10**400),
+    st.floats(),
+    st.text(max_size=3),
+    st.lists(st.none(), max_size=1),
 )
 
 
@@ -86,6 +95,41 @@ def test_damaged_values_never_come_out(tmp_path: Path, model: Path, data: st.Dat
     path.write_text(json.dumps(table))
     for one in read_measurements(path, "key"):
         assert type(getattr(one, name)) is type(getattr(measured, name)) or one.full_q8 is None
+        own = Candidate(name=one.model, path=one.path, size_bytes=one.file_bytes, n_parameters=one.n_parameters)
+        for candidate in (own, replace(own, path=None, size_bytes=4_000_000_000, n_parameters=7e9)):
+            (verdict,) = judge([candidate], [one], n_ctx=131_072, budget_bytes=10**10)
+            assert explain(verdict, [verdict])
+            EngineSettings(n_batch=verdict.tuning.batch_tokens, threads=verdict.tuning.threads)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("threads", -3), ("threads", 0), ("threads", 10**6)),
+        *(("batch_tokens", -1), ("batch_tokens", 0), ("batch_tokens", 10**11)),
+        *(("gpu_layers", -2), ("gpu_layers", 10**9), ("kv_bytes", -1), ("kv_bytes", 10**18)),
+        *(("n_ctx", 0), ("n_ctx", 10**400), ("n_parameters", 0), ("read_bytes", 0), ("read_bytes", 10**400)),
+        *(("noise", -0.5), ("noise", float("nan")), ("noise", float("inf")), ("noise", 1)),
+        *(("model", "x\x1b[2J"), ("doubt", "y" * 5_000), ("doubt", "two\nlines"), ("path", "z" * 5_000)),
+        *(("full", {"prefill_tps": 10**400, "decode_tps": 1.0}), ("full", {"prefill_tps": 1.0, "decode_tps": True})),
+        *(("empty", {"prefill_tps": 1e-300, "decode_tps": 1.0}), ("empty", {"prefill_tps": "1", "decode_tps": 1.0})),
+        ("full_q8", {"prefill_tps": -1.0, "decode_tps": 1.0}),
+    ],
+)
+def test_figures_that_no_benchmark_has_written_are_none(tmp_path: Path, model: Path, name: str, value: Any) -> None:
+    path = tmp_path / "bench.json"
+    write_measurements(path, "key", [of_file(model)])
+    table = json.loads(path.read_text())
+    table["measured"][0][name] = value
+    path.write_text(json.dumps(table))
+    assert read_measurements(path, "key") == []
+
+
+def test_whatever_the_benchmark_tries_can_be_kept(tmp_path: Path, model: Path) -> None:
+    path = tmp_path / "bench.json"
+    for n_tokens in _BATCHES:
+        write_measurements(path, "key", [of_file(model, batch_tokens=n_tokens, kv_bytes=0, noise=0.0)])
+        assert len(read_measurements(path, "key")) == 1
 
 
 def test_other_json_is_ignored(tmp_path: Path) -> None:

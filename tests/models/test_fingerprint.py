@@ -4,12 +4,14 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from models import fingerprint
 from models.errors import ModelFileError
-from models.fingerprint import engine_fingerprint, file_sha256
+from models.fingerprint import LoadedHashes, engine_fingerprint, file_sha256, stamped
 from models.native import llama_cpp
 
 DEADLINE_S = 10.0
@@ -70,24 +72,51 @@ def test_a_file_that_changed_is_hashed_anew(model: Path, memo: Path) -> None:
     assert file_sha256(model, memo) == sha256(b"WEIGHTS")
 
 
-def test_another_file_under_the_same_name_is_hashed_anew(model: Path, memo: Path) -> None:
-    falsify(model, memo)
+def replace(model: Path) -> None:
+    """Put a file as long in its place."""
     other = model.with_name("other")
     other.write_bytes(b"WEIGHTS")
     other.replace(model)
+
+
+def test_another_file_under_the_same_name_is_hashed_anew(model: Path, memo: Path) -> None:
+    falsify(model, memo)
+    replace(model)
     assert file_sha256(model, memo) == sha256(b"WEIGHTS")
 
 
-def test_a_file_changed_just_now_is_not_remembered(model: Path, memo: Path) -> None:
+def hash_just_written(write: Callable[[], object], model: Path, memo: Path) -> None:
+    """On a machine that stalls between writing and hashing, try again."""
     until = time.monotonic() + DEADLINE_S
-    while True:  # on a machine that stalls between writing and hashing, try again
+    while True:
         started_ns = time.time_ns()
-        model.write_bytes(b"weights")
+        write()
         file_sha256(model, memo)
         if time.time_ns() - started_ns < 50_000_000:
-            break
+            return
         memo.unlink(missing_ok=True)
         assert time.monotonic() < until
+
+
+def test_a_file_changed_just_now_is_not_remembered(model: Path, memo: Path) -> None:
+    hash_just_written(lambda: model.write_bytes(b"weights"), model, memo)
+    assert not memo.exists()
+
+
+def test_a_file_of_a_time_to_come_is_remembered(model: Path, memo: Path) -> None:
+    """A board without a battery starts in the past; every file is younger than its clock then."""
+    an_hour_ahead_ns = time.time_ns() + 3_600_000_000_000
+    os.utime(model, ns=(an_hour_ahead_ns, an_hour_ahead_ns))
+    falsify(model, memo)
+    assert file_sha256(model, memo) == FALSE
+
+
+def test_a_file_of_a_time_to_come_that_changed_just_now_is_not_remembered(model: Path, memo: Path) -> None:
+    def write() -> None:
+        model.write_bytes(b"weights")
+        os.utime(model, ns=(time.time_ns() + 3_600_000_000_000,) * 2)
+
+    hash_just_written(write, model, memo)
     assert not memo.exists()
 
 
@@ -140,6 +169,43 @@ def test_what_cannot_be_hashed_is_named(tmp_path: Path) -> None:
         with pytest.raises(ModelFileError) as caught:
             file_sha256(path)
         assert str(path) in str(caught.value)
+
+
+def test_a_file_that_was_loaded_is_hashed_once(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashes, file = LoadedHashes(), stamped(model)
+    assert hashes.sha256(file) == sha256(b"weights")
+    monkeypatch.setattr(fingerprint, "file_sha256", lambda *_: pytest.fail("hashed again"))
+    assert hashes.sha256(file) == sha256(b"weights")
+
+
+@pytest.mark.parametrize("hashed_before", [False, True])
+def test_what_replaced_a_loaded_file_does_not_pass_for_it(model: Path, hashed_before: bool) -> None:
+    hashes, file = LoadedHashes(), stamped(model)
+    if hashed_before:
+        hashes.sha256(file)
+    replace(model)
+    with pytest.raises(ModelFileError, match="not what was loaded"):
+        hashes.sha256(file)
+
+
+def test_what_replaces_a_loaded_file_while_it_is_hashed_does_not_pass_for_it(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replaced_first(path: Path, memo: Path | None = None) -> str:
+        replace(path)
+        return file_sha256(path, memo)
+
+    hashes, file = LoadedHashes(), stamped(model)
+    monkeypatch.setattr(fingerprint, "file_sha256", replaced_first)
+    with pytest.raises(ModelFileError, match="not what was loaded"):
+        hashes.sha256(file)
+
+
+def test_a_loaded_file_that_is_gone_is_named(model: Path) -> None:
+    file = stamped(model)
+    model.unlink()
+    with pytest.raises(ModelFileError, match="cannot be read"):
+        LoadedHashes().sha256(file)
 
 
 def test_the_engine_is_told_by_versions_and_features() -> None:

@@ -50,6 +50,25 @@ def test_what_the_file_does_not_say_has_a_default(tmp_path: Path) -> None:
     assert (header.context_length, header.n_tensors) == (0, 0)
 
 
+def test_what_the_file_calls_itself_is_a_short_line_whatever_it_holds(tmp_path: Path) -> None:
+    hostile: dict[str, Value] = {**BASICS, "general.name": "x\x1b[2J\nall is well " + "y" * 300}
+    header = read_gguf_header(written(tmp_path, gguf_bytes(hostile, TENSOR)))
+    assert header.name.startswith("x [2J all is well yyy")
+    assert header.name.isprintable()
+    assert len(header.name) == 80
+    odd: dict[str, Value] = {**BASICS, "general.architecture": "ll\x1bama", "general.type": "\x07model"}
+    header = read_gguf_header(written(tmp_path, gguf_bytes(odd, TENSOR)))
+    assert (header.architecture, header.kind) == ("ll ama", "model")
+
+
+def test_a_key_that_is_no_text_is_complained_of_in_a_short_line(tmp_path: Path) -> None:
+    preamble = b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + string("general.\x1b[2J" + "k" * 5_000)
+    complaint = refusal(written(tmp_path, preamble + struct.pack("<I", 77) + bytes(64)))
+    assert "general. [2Jkkk" in complaint
+    assert complaint.removeprefix(str(tmp_path)).isprintable()
+    assert len(complaint) < 500 + len(str(tmp_path))
+
+
 def test_lists_are_skipped(tmp_path: Path) -> None:
     words: dict[str, Value] = {"tokenizer.ggml.tokens": ["a", "bc", ""], "tokenizer.ggml.scores": [1.0, 2.0, 3.0]}
     assert read_gguf_header(written(tmp_path, gguf_bytes({**words, **BASICS}, TENSOR))).name == "Tiny"

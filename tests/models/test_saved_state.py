@@ -1,6 +1,6 @@
 """A conversation saved and restored is the same conversation."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,8 @@ from models.messages import Piece, Prefilled
 from models.sampling import Sampling
 from models.state_file import read_state, write_state
 from models.stops import ReplyLimits
+from tests.models.shaped_gguf import write_hybrid_model
+from tests.models.tiny_gguf import write_wandering_model
 
 SETTINGS = EngineSettings(n_ctx=256, n_batch=8, threads=1)
 HEAD, TALK, WORDS = "you are a fox", " and we talk of this and that", " so tell me"
@@ -66,6 +68,52 @@ def test_saving_leaves_the_conversation_as_it_is(wandering: LlamaEngine) -> None
         assert answer(wandering, talk + plain(wandering, WORDS)) == expected
 
 
+@pytest.mark.parametrize("write", [write_wandering_model, write_hybrid_model], ids=["attentive", "hybrid"])
+def test_saving_the_whole_conversation_leaves_a_reply_that_was_prepared(
+    tmp_path: Path, write: Callable[[Path], object]
+) -> None:
+    write(tmp_path / "m.gguf")
+    with LlamaEngine(tmp_path / "m.gguf", SETTINGS) as engine:
+        talk = plain(engine, HEAD + TALK)
+        prompt = talk + plain(engine, WORDS)
+        engine.settle(talk)
+        alone = engine.snapshot()
+        expected = answer(engine, prompt)
+        engine.prefill(prompt)
+        assert engine.snapshot() == alone, "without a trace of the fork"
+        assert engine.draft == prompt
+        assert engine.prefill(prompt) == Prefilled(n_reused=len(prompt), n_shifted=0, n_prefilled=0)
+        assert answer(engine, prompt) == expected
+
+
+@pytest.mark.parametrize("most_bytes", [None, 1])
+def test_saving_a_part_costs_a_reply_that_was_prepared(wandering: LlamaEngine, most_bytes: int | None) -> None:
+    talk = plain(wandering, HEAD + TALK)
+    wandering.settle(talk)
+    wandering.prefill(talk + plain(wandering, WORDS))
+    assert (wandering.snapshot(5, most_bytes=most_bytes) is None) == (most_bytes == 1)
+    assert wandering.draft == ()
+    with pytest.raises(RuntimeError, match="prefill"):
+        next(wandering.generate(Sampling(), ReplyLimits(max_tokens=1)))
+
+
+def test_a_conversation_is_saved_right_after_a_part_of_it_has_left(wandering: LlamaEngine, tmp_path: Path) -> None:
+    head, gone, tail = (plain(wandering, text) for text in (HEAD, " whom nobody can see", TALK))
+    wandering.settle(head + gone + tail)
+    settled = wandering.settle(head + tail)
+    assert settled is not None
+    assert settled.n_shifted > 0
+    snapshot = wandering.snapshot()
+    assert snapshot is not None
+    assert snapshot.tokens == head + tail
+    path, key = tmp_path / "talk.kvstate", wandering.state_key("Pip")
+    write_state(path, key, snapshot.tokens, snapshot.state)
+    prompt = head + tail + plain(wandering, WORDS)
+    expected = answer(wandering, prompt)
+    assert wandering.restore(read_state(path, key))
+    assert answer(wandering, prompt) == expected
+
+
 def test_the_beginning_of_a_conversation_is_saved_by_itself(wandering: LlamaEngine, tmp_path: Path) -> None:
     head, talk = plain(wandering, HEAD), plain(wandering, HEAD + TALK)
     wandering.settle(talk)
@@ -77,6 +125,18 @@ def test_the_beginning_of_a_conversation_is_saved_by_itself(wandering: LlamaEngi
     assert wandering.restore(read_state(path, key))
     assert wandering.conversation == head
     assert answer(wandering, talk) == expected
+
+
+def test_what_is_too_large_is_not_taken_out_of_the_cache(wandering: LlamaEngine) -> None:
+    talk = plain(wandering, HEAD + TALK)
+    wandering.settle(talk)
+    snapshot = wandering.snapshot()
+    assert snapshot is not None
+    size = len(snapshot.state)
+    assert wandering.snapshot(most_bytes=size - 1) is None
+    assert wandering.snapshot(len(talk) - 1, most_bytes=1) is None
+    assert wandering.conversation == talk
+    assert wandering.snapshot(most_bytes=size) == snapshot
 
 
 def test_an_empty_conversation_has_nothing_to_save(wandering: LlamaEngine) -> None:

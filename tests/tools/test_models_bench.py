@@ -188,12 +188,27 @@ def test_the_choice_is_told_in_words_and_figures(store: ModelStore, pi: Board, m
     assert "is the largest that fits and speaks faster than people listen" in text
     assert "The next larger, " in text
     assert "Up to 3 threads were tried: one core is for ears and voice." in text
-    assert "smollm2-135m makes 61 tokens/s with 3 threads" in one_line(found)
+    assert "full context of 2048 tokens: " in text
+    assert "What to expect with a full context of 2048 tokens, as `think.context_tokens` says" in text
+    assert "smollm2-135m makes 61 tokens/s with 3 threads and 2048 tokens of context" in one_line(found)
     table = json.loads(as_json(found))
     assert table["recommended"] == found.recommended.candidate.name if found.recommended else None
     assert len(table["why"]) == 2
     assert table["measured"][0]["bandwidth_bytes_per_s"] == pytest.approx(96_576_768 * 92.0)
     assert {"model", "decode_tps", "first_clause_s", "memory_bytes", "objection"} <= set(table["models"][0])
+
+
+def test_the_context_that_was_measured_is_told_from_the_one_that_is_asked_for(
+    store: ModelStore, pi: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(lambda request: {**FIGURES, "n_ctx": 1024 if "135m" in request["path"] else 4096}, monkeypatch)
+    bench(store, pi)
+    found = kept_outcome(store, pi, n_ctx=8192)
+    text = " ".join(shown(found).split())
+    assert "with an empty and a full context of 1024 to 4096 tokens" in text
+    assert "What to expect with a full context of 8192 tokens" in text
+    speeds = {verdict.candidate.name: verdict.speeds.decode_tps for verdict in found.verdicts}
+    assert speeds["smollm2-135m"] < speeds["smollm2-360m"] < 61
 
 
 def test_flash_attention_is_used_where_it_gains_something(

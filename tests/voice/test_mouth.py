@@ -124,6 +124,25 @@ def test_a_clause_prepared_in_vain_is_never_heard() -> None:
     asyncio.run(main())
 
 
+def test_a_clause_that_is_not_wanted_any_more_keeps_no_other_waiting() -> None:
+    async def main() -> None:
+        voice = ToneVoice(hold_at="my")
+        async with open_mouth(voice, by_itself=True) as spoken:
+            first, second = parts_of(REPLY)[0], parts_of("Something else altogether.")[0]
+            assert isinstance(first, Clause)
+            assert isinstance(second, Clause)
+            spoken.mouth.prepare(first)
+            await asyncio.to_thread(voice.holding.wait)
+            spoken.mouth.prepare(second)  # waits behind the first, which stands in a native call
+            spoken.mouth.forget()
+            voice.going.set()
+            await spoken.speak("Good morning to you.")
+            assert voice.said == ["Hello my little one.", "Good morning to you."]
+            assert voice.closed_on != [], "the first was broken off at its next chunk"
+
+    asyncio.run(main())
+
+
 def test_a_gesture_is_due_when_the_words_before_it_have_been_heard() -> None:
     async def main() -> None:
         async with open_mouth() as spoken:
