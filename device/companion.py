@@ -148,10 +148,11 @@ async def _continue(dialogue: Dialogue, continuity: Continuity) -> Prefilled | N
     if await dialogue.restore(saved_messages(saved) if saved else ()):
         assert saved is not None, "nothing else was offered"
         await continuity.put_back_talk(saved)
-    else:
-        if saved:
-            await continuity.forget_talk()
-        await continuity.put_back_head(dialogue.head)
+        return await dialogue.settle()
+    if saved:
+        await continuity.forget_talk()
+    if await continuity.put_back_head(dialogue.head):
+        return await dialogue.settle()
     settled = await dialogue.settle()
     await continuity.keep_head(dialogue.head)
     return settled

@@ -19,6 +19,7 @@ from typing import Protocol, Self
 from models.engine import Snapshot
 from models.errors import ModelError, StateFileError
 from models.messages import Message
+from models.origin import Origin
 from models.state_file import SUFFIX, SavedState, StateKey, prune, read_state, write_state
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ _MEMO = "files.json"
 class Keeper(Protocol):
     """The engine whose cache is kept: `models.worker.LlamaWorker` here."""
 
-    async def state_key(self, label: str, memo: Path | None = None) -> StateKey: ...
+    async def origin(self) -> Origin: ...
 
     async def snapshot(self, n_tokens: int | None = None, *, most_bytes: int | None = None) -> Snapshot | None: ...
 
@@ -103,16 +104,11 @@ class Continuity:
             log.warning("a saved conversation could not be removed: %s", error)
 
     async def keep_head(self, head: Sequence[int]) -> None:
-        """Save the character's beginning, which the conversation must begin with, unless it has been saved."""
-        try:
-            key = await self._key(_label_of_head(head))
-        except ModelError as error:
-            log.warning("the character's beginning was not saved, the next start computes it anew: %s", error)
-            return
-        if not await asyncio.to_thread(self._head_path(key).exists):
-            snapshot = await self._keeper.snapshot(len(head), most_bytes=MOST_BYTES)
-            if snapshot is not None:
-                self._writing = self._thread.submit(self._write, self._head_path(key), key, snapshot, b"")
+        """Save the character's beginning, which the conversation must begin with."""
+        snapshot = await self._keeper.snapshot(len(head), most_bytes=MOST_BYTES)
+        if snapshot is not None:
+            origin = await self._keeper.origin()
+            self._writing = self._thread.submit(self._write_head, origin, _label_of_head(head), snapshot)
 
     async def turn_over(self, history: Sequence[Message], n_recorded: int) -> None:
         """A turn is over: save the conversation if enough of it is new. `n_recorded` counts its turns since the
@@ -133,21 +129,27 @@ class Continuity:
         if snapshot is None:
             log.debug("the conversation cannot be kept now")
             return
-        try:
-            key = await self._key(self._label)
-        except ModelError as error:
-            log.warning("the conversation was not saved, the next start computes it anew: %s", error)
-            return
+        origin = await self._keeper.origin()
         self._n_taken = n_recorded
-        self._writing = self._thread.submit(self._write, self._talk, key, snapshot, _note(history), n_recorded)
+        self._writing = self._thread.submit(self._write_talk, origin, snapshot, _note(history), n_recorded)
 
-    def _write(self, path: Path, key: StateKey, snapshot: Snapshot, note: bytes, n_recorded: int = 0) -> None:
-        """On the thread that writes."""
+    # On the thread that writes: the key of a state hashes the model's file, where that was never done before.
+
+    def _write_head(self, origin: Origin, label: str, snapshot: Snapshot) -> None:
         try:
-            write_state(path, key, snapshot.tokens, snapshot.state, note)
+            key = origin.key(label, self._folder / _MEMO)
+            write_state(self._head_path(key), key, snapshot.tokens, snapshot.state)
             prune(self._folder, KEPT_BYTES)
-        except (StateFileError, OSError) as error:
-            log.warning("what the engine computed was not saved, the next start computes it anew: %s", error)
+        except (ModelError, OSError) as error:
+            log.warning("the character's beginning was not saved, the next start computes it anew: %s", error)
+
+    def _write_talk(self, origin: Origin, snapshot: Snapshot, note: bytes, n_recorded: int) -> None:
+        try:
+            key = origin.key(self._label, self._folder / _MEMO)
+            write_state(self._talk, key, snapshot.tokens, snapshot.state, note)
+            prune(self._folder, KEPT_BYTES)
+        except (ModelError, OSError) as error:
+            log.warning("the conversation was not saved, the next start computes it anew: %s", error)
         else:
             self._n_saved = max(self._n_saved, n_recorded)
 
@@ -155,15 +157,13 @@ class Continuity:
         if self._writing is not None:
             await asyncio.wrap_future(self._writing)
 
-    async def _key(self, label: str) -> StateKey:
-        return await self._keeper.state_key(label, self._folder / _MEMO)
-
     def _head_path(self, key: StateKey) -> Path:
         return self._folder / f"head-{key.digest().hex()[:16]}{SUFFIX}"
 
     async def _read(self, label: str, path_for: Callable[[StateKey], Path]) -> SavedState | None:
         try:
-            key = await self._key(label)
+            origin = await self._keeper.origin()
+            key = await asyncio.to_thread(origin.key, label, self._folder / _MEMO)
             return await asyncio.to_thread(read_state, path_for(key), key)
         except StateFileError as error:
             if error.reason != "absent":

@@ -17,8 +17,9 @@ from models.engine import EngineSettings, LlamaEngine, Snapshot
 from models.gguf import GgufHeader
 from models.interrupt import StopSignal
 from models.messages import Finished, Piece, Prefilled, Prompt
+from models.origin import Origin
 from models.sampling import Sampling
-from models.state_file import SavedState, StateKey
+from models.state_file import SavedState
 from models.steering import Steering
 from models.stops import ReplyLimits
 from models.template import ChatTemplate
@@ -161,11 +162,10 @@ class LlamaWorker:
         self._newest.set()
         await self._run(lambda: self._engine.steer(steering))
 
-    async def state_key(self, label: str, memo: Path | None = None) -> StateKey:
-        """What a saved state of the engine, as it is steered now, belongs to. Files are hashed on a thread of their
-        own, while the model works on. Raises as `Origin.key` does."""
-        origin = await self._run(self._engine.origin)
-        return await asyncio.to_thread(origin.key, label, memo)
+    async def origin(self) -> Origin:
+        """What the engine computes with, as it is steered now; `Origin.key`, for another thread, says what a saved
+        state of it belongs to."""
+        return await self._run(self._engine.origin)
 
     async def snapshot(self, n_tokens: int | None = None, *, most_bytes: int | None = None) -> Snapshot | None:
         """The committed conversation, or its first `n_tokens`, once what was asked for before is done; None where the

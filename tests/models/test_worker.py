@@ -243,7 +243,8 @@ def test_the_model_works_while_its_file_is_hashed(wandering_model: Path, monkeyp
     monkeypatch.setattr(fingerprint, "file_sha256", slowly)
 
     async def use(worker: LlamaWorker) -> None:
-        key = asyncio.create_task(worker.state_key("Pip"), name="key")
+        origin = await worker.origin()
+        key = asyncio.create_task(asyncio.to_thread(origin.key, "Pip"), name="key")
         try:
             assert await asyncio.to_thread(hashing.wait, 10)
             assert await worker.prefill(prompt(worker)) is not None
@@ -262,9 +263,9 @@ def test_a_key_belongs_to_the_character_steered_to_before_it_was_asked_for(tmp_p
     async def use(worker: LlamaWorker) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(worker.steer(fox), name="steer")
-            key = group.create_task(worker.state_key("Pip"), name="key")
+            origin = group.create_task(worker.origin(), name="origin")
             group.create_task(worker.steer(Steering()), name="steer back")
-        assert key.result().steering == steering_digest(fox)
+        assert origin.result().key("Pip").steering == steering_digest(fox)
 
     with_worker(tmp_path / "base.gguf", use)
 
