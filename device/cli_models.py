@@ -94,6 +94,7 @@ def bench(
     from device.settings_file import load_settings
     from tools.models_bench import as_json, kept_outcome, run_models_bench
     from tools.models_report import one_line, show
+    from tools.stand_in import stand_in
 
     settings, store, board = load_settings(config, os.environ), model_store(os.environ), read_board()
     n_ctx = settings.think.context_tokens
@@ -102,7 +103,7 @@ def bench(
     if measure:
         with Console(stderr=True).status("") as status:  # shows nothing unless on a terminal
             models_here = models_to_measure(model, settings, store)
-            found = run_models_bench(models_here, store, board, n_ctx=n_ctx, say=status.update)
+            found = run_models_bench(models_here, store, board, n_ctx=n_ctx, say=status.update, stand_in=stand_in)
     if json_:
         typer.echo(as_json(found))
     elif not once:

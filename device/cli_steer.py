@@ -45,7 +45,6 @@ def steer(
     from tools.hidden_states import HiddenStates
 
     pairs = _pairs((positive, negative), (positive_file, negative_file))
-    _require_gguf()
     check_target(out)
     settings = _settings(config, model)
     found = choose_model(settings, model_store(os.environ))
@@ -71,17 +70,6 @@ def _pairs(personas: Sequence[str | None], files: Sequence[Path | None]) -> "tup
         case None, None, Path() as positive_file, Path() as negative_file:
             return pairs_from_files(positive_file, negative_file)
     raise typer.BadParameter("give --positive and --negative, or --positive-file and --negative-file")
-
-
-def _require_gguf() -> None:
-    """Before anything is computed: the file could not be written at the end."""
-    from importlib.util import find_spec
-
-    from device.errors import FamiliarError
-    from device.packages import install_line
-
-    if find_spec("gguf") is None:
-        raise FamiliarError(f"control vectors are written with the package gguf: `{install_line('gguf')}`")
 
 
 def _settings(config: Path | None, model: str | None) -> "Settings":

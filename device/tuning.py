@@ -49,8 +49,9 @@ class Speeds:
 class Measurement:
     """How one model ran here at its best. `empty`, `full` and `full_q8` are its speeds with next to nothing in the
     context and with `n_ctx` tokens in it, in f16 and in q8_0 (None where that cannot be had). `read_bytes` of weights
-    are read for a token, `kv_bytes` of f16 cache kept for one. `gpu_layers` is 0 on the processor, -1 on the GPU.
-    `noise` is by what part repeats differed; `doubt` says why the figures are not to be trusted, "" where they are."""
+    are read for a token, `kv_bytes` of f16 cache kept for one. `path` is "" for a stand-in, a model made for measuring
+    alone. `gpu_layers` is 0 on the processor, -1 on the GPU. `noise` is by what part repeats differed; `doubt` says why
+    the figures are not to be trusted, "" where they are."""
 
     model: str
     path: str
@@ -217,7 +218,7 @@ def _objection(speeds: Speeds, memory_bytes: int, budget_bytes: int) -> str:
 
 def _basis(candidate: Candidate, measurements: Sequence[Measurement], n_ctx: int) -> Measurement:
     """The candidate's own measurement, else that of the model nearest in size; of several back-ends the quicker."""
-    own = [one for one in measurements if one.path == candidate.path]
+    own = [one for one in measurements if one.path and one.path == candidate.path]
 
     def distance(one: Measurement) -> tuple[float, float]:
         wait_s = first_clause_s(_expected(one, one.full, candidate, n_ctx))

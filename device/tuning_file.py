@@ -140,6 +140,8 @@ def _check_within(name: str, value: float, bounds: tuple[float, float]) -> None:
 
 
 def _is_unchanged(measurement: Measurement) -> bool:
+    if not measurement.path:
+        return True  # a stand-in is always made alike
     try:
         now = Path(measurement.path).stat()
     except (OSError, ValueError):

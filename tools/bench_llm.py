@@ -44,8 +44,8 @@ PARTS = ("speed", "conversation", "restart", "speculation", "abort", "shapes")
 SHAPE_NAMES = tuple(shape.name for shape in SHAPES)
 
 _SEED = 1
-_PACKAGES = {"speculation": ("gguf",), "shapes": ("gguf", "matplotlib")}
-"""What a part needs beyond what the companion itself does; all of it is in the extra `bench`."""
+_DRAWN = "shapes"
+"""The part that is drawn, for which matplotlib is needed: the extra `bench`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ def run_bench(request: BenchRequest, settings: Settings, say: Callable[[str], No
 
     Raises FamiliarError for missing packages or room, before anything is measured, and the errors of `models`.
     """
-    _require_packages(request)
+    _require_matplotlib(request)
     if request.out is not None:
         request.out.mkdir(parents=True, exist_ok=True)
     choice = choose_model(settings, places(os.environ).store)
@@ -172,13 +172,9 @@ def _repeatable(chosen: Sampling) -> Sampling:
     return replace(chosen, seed=_SEED)
 
 
-def _require_packages(request: BenchRequest) -> None:
-    wanted = {package for part in request.parts for package in _PACKAGES.get(part, ())}
-    if request.out is None:
-        wanted.discard("matplotlib")
-    missing = sorted(package for package in wanted if find_spec(package) is None)
-    if missing:
+def _require_matplotlib(request: BenchRequest) -> None:
+    if request.out is not None and _DRAWN in request.parts and find_spec("matplotlib") is None:
         raise FamiliarError(
-            f"bench llm needs {' and '.join(missing)}: pip install 'familiar-companion[bench]', or leave out the parts "
-            f"{' and '.join(_PACKAGES)} with --only"
+            "drawing needs matplotlib: pip install 'familiar-companion[bench]', or leave out --out, or the part "
+            f"{_DRAWN} with --only"
         )

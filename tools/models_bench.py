@@ -7,7 +7,9 @@ on; predictions and the choice are those of `device.tuning`. Showing all that is
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from device.board import Board
@@ -26,6 +28,9 @@ from device.tuning import (
 )
 from device.tuning_file import llama_build, machine_key, read_measurements, tuning_file, write_measurements
 from models.store import ModelStore
+
+STAND_IN = "stand-in (1.5B)"
+"""The name of a model that was made for measuring."""
 
 MEASURING_S = 3.0
 """About how long the figures of one model on one back-end take on a quiet machine, besides loading."""
@@ -77,9 +82,16 @@ class Outcome:
 
 
 def run_models_bench(
-    models: Sequence[Found], store: ModelStore, board: Board, *, n_ctx: int, say: Callable[[str], None]
+    models: Sequence[Found],
+    store: ModelStore,
+    board: Board,
+    *,
+    n_ctx: int,
+    say: Callable[[str], None],
+    stand_in: Callable[[], AbstractContextManager[Path]] | None = None,
 ) -> Outcome:
-    """Measure the models and keep what was found, with what is kept of others. `say` gets a line at each step."""
+    """Measure the models and, with `stand_in`, a model that it makes (`tools.stand_in`), and keep what was found, with
+    what is kept of others. `say` gets a line at each step."""
     key, path = machine_key(board, llama_build()), tuning_file(store)
     measured: list[Measurement] = []
     failures: list[Failure] = []
@@ -90,6 +102,12 @@ def run_models_bench(
                 measured.append(_measure(model, backend, board, n_ctx))
             except ProbeError as error:
                 failures.append(Failure(model=model.name, backend=backend, why=str(error)))
+    if stand_in is not None:
+        say("a stand-in for larger models ...")
+        try:
+            measured += _measure_stand_in(stand_in, board, n_ctx)
+        except (OSError, ProbeError) as error:
+            failures.append(Failure(model=STAND_IN, backend="CPU", why=str(error)))
     again = {one.path for one in measured}
     kept = [one for one in read_measurements(path, key) if one.path not in again]
     if measured:
@@ -110,7 +128,7 @@ def outcome(
     budget_bytes = memory_budget_bytes(board.ram.total_bytes)
     candidates = llm_candidates(store, measurements)
     known = {candidate.path for candidate in candidates}
-    candidates += [_own_file(one) for one in measurements if one.path not in known]
+    candidates += [_own_file(one) for one in measurements if one.path and one.path not in known]
     verdicts = judge(dict.fromkeys(candidates), measurements, n_ctx=n_ctx, budget_bytes=budget_bytes)
     return Outcome(
         board=board,
@@ -138,6 +156,15 @@ def _backends(board: Board) -> tuple[str, ...]:
         return ("CPU", "GPU") if ask("llama")["gpu_offload"] else ("CPU",)
     except ProbeError:
         return ("CPU",)
+
+
+def _measure_stand_in(
+    stand_in: Callable[[], AbstractContextManager[Path]], board: Board, n_ctx: int
+) -> list[Measurement]:
+    """On every back-end. Raises ProbeError, and what making it raises."""
+    with stand_in() as path:
+        made = Found(name=STAND_IN, path=path)
+        return [replace(_measure(made, backend, board, n_ctx), path="") for backend in _backends(board)]
 
 
 def _measure(model: Found, backend: str, board: Board, n_ctx: int) -> Measurement:

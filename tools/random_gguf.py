@@ -2,8 +2,7 @@
 
 How fast a model runs depends on the shapes and types of its tensors, not on what is in them, so a benchmark needs no
 download. Blocks of quantized weights are written as random bits with scales that keep activations finite; the mix of
-types is that of llama.cpp's own quantizer. Needs the `gguf` package (extra `bench`). Measuring is left to
-`tools.speed_table`.
+types is that of llama.cpp's own quantizer. Measuring is left to `tools.speed_table` and `tools.models_bench`.
 """
 
 from collections.abc import Iterator

@@ -10,7 +10,6 @@ import typer
 from typer.testing import CliRunner, Result
 
 import device.cli_steer
-from device.errors import FamiliarError
 from models.errors import SteeringError
 from models.native import llama_cpp
 from models.steering_files import read_control_vector
@@ -84,13 +83,6 @@ def test_what_is_wrong_with_the_prompts_is_said(folder: Path) -> None:
     assert isinstance(done.exception, SteeringError)
     assert "2 pairs of prompts are too few" in str(done.exception)
     assert not (folder / "v.gguf").exists()
-
-
-def test_without_the_package_that_writes_nothing_is_computed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    done = steer("v.gguf", *PERSONAS, "--model", "layered.gguf")
-    assert isinstance(done.exception, FamiliarError)
-    assert "pip install" in str(done.exception)
 
 
 def no_model(*_arguments: object, **_named: object) -> NoReturn:

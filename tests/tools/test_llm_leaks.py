@@ -7,8 +7,6 @@ import pytest
 from models.messages import Message
 from tools.llm_leaks import Side, run_leaks
 
-pytest.importorskip("gguf", reason="gguf (extra `bench`) is not installed")
-
 RUNS = 60
 
 

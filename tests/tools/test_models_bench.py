@@ -1,9 +1,11 @@
 """The micro-benchmark: one child for each model and back-end, what it found kept and shown, failures survived."""
 
+import errno
 import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +18,17 @@ from device.engines import Found, models_to_measure
 from device.probes import ProbeError, run_child
 from device.settings import Settings
 from device.tuning_file import tuning_file
+from models.engine import LlamaEngine
 from models.errors import ModelError
 from models.loading import EngineSettings, LoadedModel
 from models.store import ModelStore
 from tests.device.boards import orin_nano, pi_5, recorded
 from tests.models.tiny_gguf import write_wandering_model
 from tools import models_bench
-from tools.models_bench import Outcome, as_json, kept_outcome, run_models_bench, thread_candidates
+from tools.models_bench import STAND_IN, Outcome, as_json, kept_outcome, run_models_bench, thread_candidates
 from tools.models_probe import Meter, OtherWork, Request, measure
 from tools.models_report import one_line, show
+from tools.stand_in import stand_in
 
 FIGURES: dict[str, Any] = {
     "threads": 3,
@@ -114,6 +118,58 @@ def test_one_model_measured_anew_leaves_the_others_figures(
     answering(lambda _request: {**FIGURES, "threads": 2}, monkeypatch)
     found = bench(store, pi, models_to_measure("smollm2-360m", Settings(), store))
     assert {one.model: one.threads for one in found.measurements} == {"smollm2-360m": 2, "smollm2-135m": 3}
+
+
+WIDE = {**FIGURES, "n_parameters": 290_000_000, "read_bytes": 170_000_000, "kv_bytes": 6_144}
+"""What a child says of the stand-in: more weights, read as quickly."""
+
+
+def test_larger_models_are_judged_by_a_stand_in_that_is_gone_afterwards(
+    store: ModelStore, pi: Board, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = tmp_path / "made.gguf"
+
+    @contextmanager
+    def stand_in() -> Iterator[Path]:
+        made.touch()
+        os.truncate(made, 170_000_000)
+        yield made
+        made.unlink()
+
+    asked = answering(lambda request: WIDE if request["path"] == str(made) else FIGURES, monkeypatch)
+    models = models_to_measure("smollm2-135m", Settings(), store)
+    found = run_models_bench(models, store, pi, n_ctx=2048, say=lambda _line: None, stand_in=stand_in)
+    assert [Path(request["path"]).name for request in asked][1:] == ["made.gguf"]
+    assert not made.exists()
+    basis = {verdict.candidate.name: verdict.basis for verdict in found.verdicts}
+    assert basis["smollm2-135m"] == "smollm2-135m"
+    assert basis["qwen2.5-1.5b"] == STAND_IN
+    assert STAND_IN not in basis, "nobody can talk with it"
+    assert kept_outcome(store, pi, n_ctx=2048) == found
+    assert STAND_IN in shown(found)
+
+
+def test_a_stand_in_that_cannot_be_made_is_reported(
+    store: ModelStore, pi: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(lambda _request: FIGURES, monkeypatch)
+
+    @contextmanager
+    def stand_in() -> Iterator[Path]:
+        raise OSError(errno.ENOSPC, "no room")
+        yield Path()
+
+    models = models_to_measure("smollm2-135m", Settings(), store)
+    found = run_models_bench(models, store, pi, n_ctx=2048, say=lambda _line: None, stand_in=stand_in)
+    assert [failure.model for failure in found.failures] == [STAND_IN]
+    assert "no room" in shown(found)
+
+
+def test_the_stand_in_runs_and_is_removed() -> None:
+    with stand_in() as path, LlamaEngine(path, EngineSettings(n_ctx=256, threads=1)) as engine:
+        assert engine.settle((5, 6, 7)) is not None
+        assert 1e8 < path.stat().st_size < 3e8
+    assert not path.parent.exists()
 
 
 def test_damaged_figures_are_replaced(store: ModelStore, pi: Board, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import ctypes
 from dataclasses import replace
 from pathlib import Path
 
+import gguf
 import pytest
 
 from models.engine import EngineSettings, LlamaEngine
@@ -12,8 +13,6 @@ from models.sampling import Sampling
 from tools.llm_session import generated
 from tools.llm_speed import prose
 from tools.random_gguf import MIXES, SHAPES, Mix, ModelShape, tensor_plan, weight_bytes, write_random_gguf
-
-gguf = pytest.importorskip("gguf", reason="gguf (extra `bench`) is not installed")
 
 WIDE = ModelShape(
     name="wide",

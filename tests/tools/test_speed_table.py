@@ -29,7 +29,6 @@ TINY = ModelShape(
 
 @pytest.fixture(scope="module")
 def table() -> SpeedTable:
-    pytest.importorskip("gguf", reason="gguf (extra `bench`) is not installed")
     said: list[str] = []
     table = measure_table([TINY], EngineSettings(threads=1), repeats=1, say=said.append)
     assert len(said) == len(MEASURED_MIXES)
