@@ -104,6 +104,7 @@ class Conversation:
                 async with aclosing(self._listener.messages()) as messages:
                     async for message in messages:
                         await self._on(message)
+                self._anticipation.drop()
                 await self._close_reply()
         finally:
             try:

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device.anticipation import agreed_words
+from device.draft import EVENTS_AHEAD
 from models.errors import ModelError
 from models.messages import Finished
 from tests.device.fakes import ScriptedBrain, dialogue_of, pieces, running, said, scene, user_words
-from tests.voice.scripted_ears import until
+from tests.voice.scripted_ears import PATIENCE_S, until
 from tests.voice.scripted_mouth import LETTER_SAMPLES
 
 WORDS = st.lists(st.sampled_from(["How", "are", "you", "today", "HOW", "old"]), max_size=8)
@@ -103,6 +104,19 @@ def test_a_reply_that_fails_unheard_troubles_nobody(tmp_path: Path) -> None:
             room.person.ends("How old are you?")
             await room.until("reply_done")
             assert room.voice.said == ["Good."]
+
+    asyncio.run(main())
+
+
+def test_a_reply_that_nobody_will_take_keeps_no_conversation_from_ending(tmp_path: Path) -> None:
+    async def main() -> None:
+        long = "word " * (2 * EVENTS_AHEAD)
+        async with asyncio.timeout(PATIENCE_S), scene(tmp_path, long, by_itself=True) as room:
+            async with running(room):
+                room.person.begins()
+                room.person.pauses("How are you?")
+                await until(lambda: len(room.brain.prompts) == 1)
+            assert said(room.dialogue) == [("user", "How are you?")]
 
     asyncio.run(main())
 
