@@ -86,7 +86,7 @@ class Continuity:
 
     async def put_back_talk(self, saved: SavedState) -> bool:
         """Continue with what `read_talk` gave."""
-        return await self._keeper.restore(saved)
+        return await self._restore(saved)
 
     async def put_back_head(self, head: Sequence[int]) -> bool:
         """Continue with the character's beginning, if these tokens were saved."""
@@ -94,7 +94,7 @@ class Continuity:
         if not await asyncio.to_thread(lambda: any(self._folder.glob(f"head-*{SUFFIX}"))):
             return False
         saved = await self._read(_label_of_head(head), self._head_path)
-        return saved is not None and await self._keeper.restore(saved)
+        return saved is not None and await self._restore(saved)
 
     async def forget_talk(self) -> None:
         """The saved conversation is not to come back."""
@@ -152,6 +152,14 @@ class Continuity:
             log.warning("the conversation was not saved, the next start computes it anew: %s", error)
         else:
             self._n_saved = max(self._n_saved, n_recorded)
+
+    async def _restore(self, saved: SavedState) -> bool:
+        taken = await self._keeper.restore(saved)
+        if not taken:
+            log.warning(
+                "llama.cpp does not take back a saved state of %d tokens, which costs a prefill", len(saved.tokens)
+            )
+        return taken
 
     async def _written(self) -> None:
         if self._writing is not None:

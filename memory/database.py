@@ -6,6 +6,7 @@ Knows SQLite's settings and error codes; leaves tables to `memory.schema` and tu
 import errno
 import os
 import sqlite3
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,22 +38,21 @@ def open_database(path: Path) -> sqlite3.Connection:
     """
     _create_privately(path)
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-    try:
+    with ExitStack() as undo:
+        undo.callback(connection.close)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         if path.stat().st_size <= CHECKED_BYTES:
             _check(connection)
-        ensure_schema(connection)
+        try:
+            ensure_schema(connection)
+        except MemoryFormatError as error:
+            raise MemoryFormatError(f"{path} {error}") from error
         connection.execute("PRAGMA journal_mode = WAL")
         # A read-only file or directory is better found out now than with the first turn.
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("ROLLBACK")
-    except MemoryFormatError as error:
-        connection.close()
-        raise MemoryFormatError(f"{path} {error}") from error
-    except BaseException:
-        connection.close()
-        raise
+        undo.pop_all()
     return connection
 
 

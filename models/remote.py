@@ -9,7 +9,7 @@ when the server does not, to `device.fallback`. Imported only where an address i
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -161,11 +161,10 @@ class RemoteEngine:
                     response.close()
                     response = await self._post(least)
                     self._refuses_more = response.status == 200
-                try:
+                with ExitStack() as undo:
+                    undo.callback(response.close)
                     await self._check(response, "text/event-stream")
-                except BaseException:
-                    response.close()
-                    raise
+                    undo.pop_all()
         return response
 
     async def _post(self, body: dict[str, object]) -> aiohttp.ClientResponse:

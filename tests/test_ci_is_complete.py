@@ -20,6 +20,6 @@ def test_the_sound_server_is_here(program: str) -> None:
     assert shutil.which(program) is not None
 
 
-@pytest.mark.parametrize("module", ["espeakng_loader", "piper", "pocketsphinx", "faster_whisper", "onnx"])
+@pytest.mark.parametrize("module", ["espeakng_loader", "piper", "pocketsphinx", "faster_whisper", "onnx", "matplotlib"])
 def test_the_engines_are_here(module: str) -> None:
     assert find_spec(module) is not None

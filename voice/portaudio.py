@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
@@ -79,11 +80,10 @@ class PortAudioPort:
         return self._opened()[1].underflows - self._underflows_before
 
     async def __aenter__(self) -> Self:
-        try:
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self._shut)
             await asyncio.wrap_future(self._in_thread(self._open))
-        except BaseException:
-            await self._shut()
-            raise
+            undo.pop_all()
         return self
 
     async def __aexit__(

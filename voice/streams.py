@@ -5,6 +5,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -163,11 +164,10 @@ def _start(
         latency=latency,
         callback=on_block,
     )
-    try:
+    with ExitStack() as undo:
+        undo.callback(stream.close, ignore_errors=True)
         stream.start()
-    except BaseException:
-        stream.close(ignore_errors=True)
-        raise
+        undo.pop_all()
     return stream
 
 

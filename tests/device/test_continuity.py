@@ -33,6 +33,7 @@ class Cache:
     def __init__(self, *, model: str = "a") -> None:
         self.model = model
         self.n_snapshots = 0
+        self.takes_back = True
         self.restored: SavedState | None = None
 
     async def origin(self) -> Origin:
@@ -57,7 +58,7 @@ class Cache:
 
     async def restore(self, saved: SavedState) -> bool:
         self.restored = saved
-        return True
+        return self.takes_back
 
 
 def continuity(cache: Cache, folder: Path, *, person: str = "Ada", keeps_talk: bool = True) -> Continuity:
@@ -170,6 +171,20 @@ def test_a_damaged_state_costs_a_prefill_and_a_line_in_the_log(
     asyncio.run(main())
     assert "costs a prefill" in caplog.text
     assert "Ada" not in caplog.text
+
+
+def test_a_state_that_is_not_taken_back_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        await talked(tmp_path)
+        cache = Cache()
+        cache.takes_back = False
+        async with continuity(cache, tmp_path) as kept:
+            saved = await kept.read_talk()
+            assert saved is not None
+            assert not await kept.put_back_talk(saved)
+
+    asyncio.run(main())
+    assert "costs a prefill" in caplog.text
 
 
 def test_a_note_that_makes_no_sense_is_no_conversation() -> None:
