@@ -15,8 +15,8 @@ def test_the_starter_model_is_here() -> None:
     assert model_store(os.environ).find("smollm2-135m") is not None
 
 
-@pytest.mark.parametrize("program", ["pulseaudio", "pactl", "paplay", "parec"])
-def test_the_sound_server_is_here(program: str) -> None:
+@pytest.mark.parametrize("program", ["pulseaudio", "pactl", "paplay", "parec", "openssl"])
+def test_the_sound_server_and_what_makes_certificates_are_here(program: str) -> None:
     assert shutil.which(program) is not None
 
 
