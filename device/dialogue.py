@@ -10,11 +10,12 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import pairwise
 from typing import Protocol
 
 from device.same_words import same_words
-from memory.messages import Recalled, Turn
+from memory.messages import Query, Recalled, Turn
 from models.errors import PromptTooLongError
 from models.messages import Finished, Message, Piece, Prefilled, Prompt
 from models.prompt import PromptBuilder, Tokenizer, cut_reply
@@ -63,9 +64,7 @@ class Memory(Protocol):
 
     async def last_turns(self, person: str, character: str, limit: int) -> tuple[Turn, ...]: ...
 
-    async def recall(
-        self, person: str, character: str, query: str, limit: int, exclude_newest: int = 0
-    ) -> tuple[Recalled, ...]: ...
+    async def recall(self, person: str, character: str, query: Query) -> tuple[Recalled, ...]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,12 +290,15 @@ class Dialogue:
         found = await self._memory.recall(
             self._settings.person,
             self._settings.character,
-            text,
-            limit=self._settings.recall_items,
-            exclude_newest=in_prompt,
+            Query(
+                text=text,
+                at=datetime.now().astimezone(),
+                limit=self._settings.recall_items,
+                exclude_newest=in_prompt,
+            ),
         )
         # Somebody who asks the same thing again does not want to hear that they have asked it before.
-        return tuple(item for item in found if not same_words(item.turn.user_text, text))
+        return tuple(item for item in found if not same_words(item.text, text))
 
     def _messages(self, user_text: str, pieces: Sequence[Piece], heard_end: int) -> list[Message]:
         reply = cut_reply(self._tokenizer, pieces, heard_end)
@@ -331,7 +333,7 @@ def _volatile(recalled: Sequence[Recalled]) -> str:
     Their words alone: a small model takes its own old words for new ones to say.
     """
     block = ""
-    for words in (item.turn.user_text for item in recalled):
+    for words in (item.turn.user_text for item in recalled if item.turn):
         if words and len(block) + len(words) <= RECALL_LETTERS:
             block += f'Earlier I told you: "{words}"\n'
     return block.strip()

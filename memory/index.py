@@ -80,6 +80,23 @@ def add(connection: sqlite3.Connection, turn: Turn, before: Turn | None) -> None
         connection.execute(_INSERT, _reply_row(turn, following=""))
 
 
+def remove(connection: sqlite3.Connection, turn: Turn, before: Turn | None, after: Turn | None) -> None:
+    """Take a turn out of the index; `before` and `after` are its neighbours in the conversation, who become each
+    other's."""
+    rows = [_reply_row(turn, following=after.user_text if after else "")] if turn.reply_text else []
+    if turn.user_text:
+        rows.append(_user_row(turn, previous=before.reply_text if before else ""))
+    joined = []
+    if before is not None and before.reply_text:
+        rows.append(_reply_row(before, following=turn.user_text))
+        joined.append(_reply_row(before, following=after.user_text if after else ""))
+    if after is not None and after.user_text:
+        rows.append(_user_row(after, previous=turn.reply_text))
+        joined.append(_user_row(after, previous=before.reply_text if before else ""))
+    connection.executemany(_DELETE, rows)
+    connection.executemany(_INSERT, joined)
+
+
 def rebuild(connection: sqlite3.Connection, turns: Iterable[Turn]) -> None:
     """Write the whole index anew. `turns` are all turns there are, conversation after conversation, oldest first."""
     connection.execute("INSERT INTO utterances(utterances) VALUES ('delete-all')")

@@ -15,7 +15,7 @@ from memory.errors import MemoryFormatError
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 APPLICATION_ID = 0x464D4C52
 """`FMLR` in the file's header: tells our databases from everybody else's (see `man file`)."""
@@ -46,6 +46,83 @@ _TABLES_1 = (
     "CREATE INDEX turns_by_pair ON turns (person_id, character_id)",
     "CREATE INDEX turns_by_conversation ON turns (conversation_id)",
     index.CREATE,
+)
+
+_TABLES_2 = (
+    # What an encoder made of an utterance. Vectors of different encoders cannot be compared.
+    "CREATE TABLE encoders (id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE) STRICT",
+    # utterance_id as in the full-text index: twice the turn's id, one more for the reply.
+    """CREATE TABLE meanings (
+        utterance_id INTEGER PRIMARY KEY,
+        encoder_id INTEGER NOT NULL REFERENCES encoders(id),
+        embedding BLOB NOT NULL,
+        feelings BLOB NOT NULL,
+        importance REAL NOT NULL
+    ) STRICT""",
+    # How often a turn was brought back, and when last: what was just told is not told again.
+    """CREATE TABLE recalls (
+        turn_id INTEGER PRIMARY KEY REFERENCES turns(id) ON DELETE CASCADE,
+        n INTEGER NOT NULL,
+        last_at REAL NOT NULL
+    ) STRICT""",
+    # Bi-temporal: valid_* is when it was so, recorded_* from when to when it was believed. NULL: open.
+    # day: 'MM-DD' comes back every year, 'YYYY-MM-DD' once.
+    """CREATE TABLE facts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        person_id INTEGER NOT NULL REFERENCES people(id),
+        character_id INTEGER NOT NULL REFERENCES characters(id),
+        subject TEXT NOT NULL,
+        relation TEXT NOT NULL,
+        object TEXT NOT NULL,
+        day TEXT,
+        valid_from REAL,
+        valid_to REAL,
+        recorded_from REAL NOT NULL,
+        recorded_to REAL,
+        source TEXT NOT NULL CHECK (source IN ('rule', 'model', 'person'))
+    ) STRICT""",
+    "CREATE INDEX facts_by_pair ON facts (person_id, character_id)",
+    """CREATE TABLE fact_turns (
+        fact_id INTEGER NOT NULL REFERENCES facts(id) ON DELETE CASCADE,
+        turn_id INTEGER NOT NULL REFERENCES turns(id) ON DELETE CASCADE,
+        PRIMARY KEY (fact_id, turn_id)
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX fact_turns_by_turn ON fact_turns (turn_id)",
+    # An episode: all turns of the pair from the first to the last.
+    """CREATE TABLE summaries (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        person_id INTEGER NOT NULL REFERENCES people(id),
+        character_id INTEGER NOT NULL REFERENCES characters(id),
+        first_turn_id INTEGER NOT NULL REFERENCES turns(id),
+        last_turn_id INTEGER NOT NULL REFERENCES turns(id),
+        text TEXT NOT NULL,
+        made_at REAL NOT NULL
+    ) STRICT""",
+    "CREATE INDEX summaries_by_pair ON summaries (person_id, character_id, last_turn_id)",
+    # What the body felt. person_id: who was being talked with, if anybody.
+    """CREATE TABLE stimuli (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        character_id INTEGER NOT NULL REFERENCES characters(id),
+        person_id INTEGER REFERENCES people(id),
+        kind TEXT NOT NULL,
+        strength REAL NOT NULL,
+        happened_at REAL NOT NULL
+    ) STRICT""",
+    "CREATE INDEX stimuli_by_time ON stimuli (character_id, happened_at)",
+    """CREATE TABLE moods (
+        character_id INTEGER PRIMARY KEY REFERENCES characters(id),
+        pleasure REAL NOT NULL, arousal REAL NOT NULL, dominance REAL NOT NULL,
+        emotion_pleasure REAL NOT NULL, emotion_arousal REAL NOT NULL, emotion_dominance REAL NOT NULL,
+        felt_at REAL NOT NULL
+    ) STRICT""",
+    # Up to which turn each kind of work in idle time has come.
+    """CREATE TABLE progress (
+        work TEXT NOT NULL,
+        person_id INTEGER NOT NULL REFERENCES people(id),
+        character_id INTEGER NOT NULL REFERENCES characters(id),
+        turn_id INTEGER NOT NULL,
+        PRIMARY KEY (work, person_id, character_id)
+    ) STRICT, WITHOUT ROWID""",
 )
 
 
@@ -91,6 +168,12 @@ def _migrate(connection: sqlite3.Connection) -> None:
         for statement in _TABLES_1:
             db.execute(statement)
         db.execute("PRAGMA user_version = 1")
+
+    @migrations()
+    def version_2(db: "Database") -> None:
+        for statement in _TABLES_2:
+            db.execute(statement)
+        db.execute("PRAGMA user_version = 2")
 
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     migrations.apply(Database(connection, execute_plugins=False))

@@ -4,6 +4,9 @@ Turns come from the conversation once the playback cursor has told what was hear
 the disk, with its rows in the full-text index, in one transaction. The hot path is plain sqlite3. Blocking, and for one
 thread: `memory.worker` owns a store for an event loop.
 
+What else is remembered (facts, meanings, summaries, moods) lives in modules of functions that take an open store and
+use its `read` and `write`.
+
 A damaged file costs the memory, not the companion: it is set aside under a name with the time, `notice` says so, and an
 empty memory begins, at the start as well as in the middle of a conversation.
 """
@@ -20,7 +23,7 @@ from typing import Self, TypeVar
 from memory import index, rows
 from memory.database import explained, has_write_ahead_log, is_damaged, is_index_damaged, open_database, set_aside
 from memory.errors import MemoryInputError
-from memory.messages import Recalled, Turn
+from memory.messages import Query, Recalled, Turn
 from memory.words import storable
 
 _LOG = logging.getLogger(__name__)
@@ -69,7 +72,7 @@ class MemoryStore:
             newest = rows.newest_conversation(connection, pair)
             return rows.add_conversation(connection, pair) if newest is None else newest
 
-        return self._write("open a conversation", work)
+        return self.write("open a conversation", work)
 
     def commit_turn(self, turn: Turn) -> Turn:
         """Store a turn of an opened conversation; when this returns it is on the disk. Returns it with its `turn_id`.
@@ -96,7 +99,7 @@ class MemoryStore:
                 rows.readopt_conversation(connection, turn.conversation_id, pair)
             return rows.add_turn(connection, pair, turn)
 
-        return self._write("store a turn", work)
+        return self.write("store a turn", work)
 
     def last_turns(self, person: str, character: str, limit: int) -> tuple[Turn, ...]:
         """The newest `limit` turns of this pair over all their conversations, oldest first."""
@@ -105,33 +108,34 @@ class MemoryStore:
             pair = rows.find_pair(connection, person, character)
             return rows.last_turns(connection, pair, limit) if pair and limit > 0 else ()
 
-        return self._run("read the last turns", work)
+        return self.read("read the last turns", work)
 
-    def recall(
-        self, person: str, character: str, query: str, limit: int, exclude_newest: int = 0
-    ) -> tuple[Recalled, ...]:
-        """At most `limit` turns of this pair that have to do with `query`, best first; often none.
-
-        The newest `exclude_newest` turns are left out: the prompt holds them anyway. Any text will do as a query.
-        """
+    def recall(self, person: str, character: str, query: Query) -> tuple[Recalled, ...]:
+        """At most `query.limit` memories of this pair that have to do with `query`, best first; often none."""
 
         def work(connection: sqlite3.Connection) -> tuple[Recalled, ...]:
             pair = rows.find_pair(connection, person, character)
-            newest = rows.newest_turn_id(connection, pair, skip=max(0, exclude_newest)) if pair else None
-            if pair is None or newest is None or limit <= 0:
+            newest = rows.newest_turn_id(connection, pair, skip=max(0, query.exclude_newest)) if pair else None
+            if pair is None or newest is None or query.limit <= 0:
                 return ()
             scope = index.Scope(
                 person_id=pair[0], character_id=pair[1], names=(person, character), newest_turn_id=newest
             )
-            hits = index.search(connection, query, scope, limit)
+            hits = index.search(connection, query.text, scope, query.limit)
             return tuple(_recalled(rows.turn(connection, hit.turn_id), hit) for hit in hits)
 
-        return self._run("recall", work)
+        return self.read("recall", work)
 
-    def _write(self, doing: str, work: _Work[_Result]) -> _Result:
-        return self._run(doing, lambda connection: _in_transaction(connection, work))
+    def write(self, doing: str, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """Run `work` in one transaction: all of it is on the disk when this returns, or nothing of it after an error.
 
-    def _run(self, doing: str, work: _Work[_Result]) -> _Result:
+        `doing` is what a person is told that could not be done, such as "store a turn". `work` may be run twice: when
+        the file turns out to be damaged, the second time on the mended or new one.
+        """
+        return self.read(doing, lambda connection: _in_transaction(connection, work))
+
+    def read(self, doing: str, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """Run `work`, which changes nothing or keeps its own transactions. Otherwise as `write`."""
         try:
             try:
                 return work(self._connection)
@@ -206,4 +210,11 @@ def _in_transaction(connection: sqlite3.Connection, work: _Work[_Result]) -> _Re
 
 def _recalled(turn: Turn, hit: index.Hit) -> Recalled:
     speaker = turn.character if hit.in_reply else turn.person
-    return Recalled(turn=turn, score=hit.score, why=f"{', '.join(hit.words)}: around what {speaker} said")
+    return Recalled(
+        text=turn.reply_text if hit.in_reply else turn.user_text,
+        turn=turn,
+        in_reply=hit.in_reply,
+        said_at=turn.said_at,
+        score=hit.score,
+        why=f"{', '.join(hit.words)}: around what {speaker} said",
+    )

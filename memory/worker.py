@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from memory.errors import MemoryStoreError
-from memory.messages import Recalled, Turn
+from memory.messages import Query, Recalled, Turn
 from memory.store import MemoryStore
 
 _LOG = logging.getLogger(__name__)
@@ -23,6 +23,7 @@ CLOSE_TIMEOUT_S = 10.0
 whose worst stalls are a few seconds."""
 
 _Result = TypeVar("_Result")
+_Arguments = ParamSpec("_Arguments")
 
 
 class AsyncMemory:
@@ -71,11 +72,21 @@ class AsyncMemory:
         """See `MemoryStore.last_turns`."""
         return await self._call(lambda store: store.last_turns(person, character, limit))
 
-    async def recall(
-        self, person: str, character: str, query: str, limit: int, exclude_newest: int = 0
-    ) -> tuple[Recalled, ...]:
+    async def recall(self, person: str, character: str, query: Query) -> tuple[Recalled, ...]:
         """See `MemoryStore.recall`. A recall whose caller is cancelled before it began is dropped."""
-        return await self._call(lambda store: store.recall(person, character, query, limit, exclude_newest))
+        return await self._call(lambda store: store.recall(person, character, query))
+
+    async def ask(
+        self,
+        function: Callable[Concatenate[MemoryStore, _Arguments], _Result],
+        *args: _Arguments.args,
+        **kwargs: _Arguments.kwargs,
+    ) -> _Result:
+        """Run one of this package's functions over an open store, such as `memory.facts.current`, on its thread.
+
+        Cancelling the caller does not cancel what has begun.
+        """
+        return await self._call(lambda store: function(store, *args, **kwargs))
 
     def _call(self, work: Callable[[MemoryStore], _Result]) -> asyncio.Future[_Result]:
         return asyncio.get_running_loop().run_in_executor(self._executor, work, self._store)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from device.dialogue import RECALL_LETTERS, ReplyEvent
-from memory.messages import Recalled, Turn
+from memory.messages import Query, Recalled, Turn
 from memory.worker import AsyncMemory
 from models.errors import PromptTooLongError
 from models.messages import Finished, Piece, Prefilled
@@ -34,11 +34,12 @@ class RecallingMemory:
     async def last_turns(self, person: str, character: str, limit: int) -> tuple[Turn, ...]:
         return ()
 
-    async def recall(
-        self, person: str, character: str, query: str, limit: int, exclude_newest: int = 0
-    ) -> tuple[Recalled, ...]:
-        self.excluded.append(exclude_newest)
-        return tuple(Recalled(turn=turn, score=1.0, why="") for turn in self.turns[:limit])
+    async def recall(self, person: str, character: str, query: Query) -> tuple[Recalled, ...]:
+        self.excluded.append(query.exclude_newest)
+        return tuple(
+            Recalled(text=turn.user_text, turn=turn, said_at=turn.said_at, score=1.0, why="")
+            for turn in self.turns[: query.limit]
+        )
 
 
 def turn(user_text: str, reply_text: str) -> Turn:

@@ -1,9 +1,10 @@
 """Small makers that the tests of `memory` share."""
 
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
-from memory.messages import Turn
+from memory.messages import Query, Recalled, Turn
 from memory.store import MemoryStore
 
 
@@ -28,6 +29,19 @@ def remember(
             said_at=said_at,
         )
     )
+
+
+def query(text: str, limit: int, *, exclude_newest: int = 0) -> Query:
+    """A query by words alone, at a fixed time."""
+    at = datetime.fromtimestamp(1_700_000_000, UTC)
+    return Query(text=text, at=at, limit=limit, exclude_newest=exclude_newest)
+
+
+def recall(
+    store: MemoryStore, person: str, character: str, text: str, limit: int, exclude_newest: int = 0
+) -> tuple[Recalled, ...]:
+    """What words alone bring back."""
+    return store.recall(person, character, query(text, limit, exclude_newest=exclude_newest))
 
 
 def index_terms(path: Path) -> list[tuple[str, int, str, int]]:

@@ -21,7 +21,7 @@ from memory import database
 from memory.errors import MemoryAccessError, MemoryBusyError, MemoryFormatError, MemoryFullError, MemoryStoreError
 from memory.schema import SCHEMA_VERSION
 from memory.store import MemoryStore
-from tests.memory.making import index_terms, remember
+from tests.memory.making import index_terms, recall, remember
 
 _COMMITTER = """
 import sys
@@ -160,11 +160,11 @@ def test_a_damaged_index_is_rebuilt_and_no_turn_is_lost(tmp_path: Path) -> None:
     with MemoryStore(path) as store:
         for n in range(5):
             remember(store, f"dragon number {n}", "Roar")
-        before = store.recall("Anna", "Luna", "dragons", 9)
+        before = recall(store, "Anna", "Luna", "dragons", 9)
         with closing(sqlite3.connect(path)) as other:
             other.execute("UPDATE utterances_data SET block = x'ffffffffffffffff' WHERE id > 1")
             other.commit()
-        assert store.recall("Anna", "Luna", "dragons", 9) == before
+        assert recall(store, "Anna", "Luna", "dragons", 9) == before
         assert store.notice is not None
         assert "rebuilt" in store.notice
         assert len(store.last_turns("Anna", "Luna", 9)) == len(before) == 5
@@ -185,7 +185,7 @@ def test_a_full_disk_refuses_the_turn_and_takes_it_once_there_is_space(tmp_path:
             with pytest.raises(MemoryFullError, match="no space is left"):
                 remember(store, "second " * 2_000)
             assert store.last_turns("Anna", "Luna", 9) == (first,)
-            assert [each.turn for each in store.recall("Anna", "Luna", "first", 9)] == [first]
+            assert [each.turn for each in recall(store, "Anna", "Luna", "first", 9)] == [first]
             ballast.unlink()
             second = remember(store, "second " * 2_000)
             assert store.last_turns("Anna", "Luna", 9) == (first, second)

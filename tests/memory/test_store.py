@@ -15,7 +15,7 @@ from memory import index, rows
 from memory.errors import MemoryInputError
 from memory.messages import Turn
 from memory.store import MemoryStore
-from tests.memory.making import index_terms, remember
+from tests.memory.making import index_terms, recall, remember
 
 
 def test_turns_survive_reopening_verbatim_and_in_order(tmp_path: Path) -> None:
@@ -72,11 +72,11 @@ def test_people_and_characters_are_never_mixed(tmp_path: Path) -> None:
         for person, character in pairs:
             expected = f"the secret dragon of {person}"
             seen = store.last_turns(person, character, 9)
-            found = tuple(each.turn for each in store.recall(person, character, "secret dragon", 9))
+            found = tuple(each.turn for each in recall(store, person, character, "secret dragon", 9))
             assert [(turn.user_text, turn.character) for turn in seen] == [(expected, character)]
             assert found == seen
         assert store.last_turns("Nobody", "Luna", 9) == ()
-        assert store.recall("Nobody", "Luna", "secret dragon", 9) == ()
+        assert recall(store, "Nobody", "Luna", "secret dragon", 9) == ()
 
 
 def test_a_turn_cannot_be_put_into_another_pairs_conversation(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from memory.errors import MemoryAccessError, MemoryInputError
 from memory.messages import Turn
 from memory.store import MemoryStore
 from memory.worker import AsyncMemory
-from tests.memory.making import remember
+from tests.memory.making import query, remember
 
 
 def _turn(text: str, conversation_id: int = 1) -> Turn:
@@ -29,7 +29,7 @@ def test_turns_are_remembered_and_recalled_from_the_loop(tmp_path: Path) -> None
             first = await memory.commit_turn(_turn("My dog is called Biscuit"))
             second = await memory.commit_turn(_turn("Good morning"))
             assert await memory.last_turns("Anna", "Luna", 5) == (first, second)
-            (found,) = await memory.recall("Anna", "Luna", "dog", 5, exclude_newest=1)
+            (found,) = await memory.recall("Anna", "Luna", query("dog", 5, exclude_newest=1))
             assert found.turn == first
             assert memory.notice is None
             with pytest.raises(MemoryInputError):
