@@ -8,7 +8,7 @@ are left to `models.worker`. Only llama.cpp's C API is used, not the `Llama` cla
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -95,15 +95,23 @@ class LlamaEngine:
             thinking=thinking,
         )
 
-    def prefill(self, tokens: Sequence[int], stop_signal: StopSignal | None = None) -> Prefilled | None:
+    def prefill(
+        self, tokens: Sequence[int], stop_signal: StopSignal | None = None, *, aside: int | None = None
+    ) -> Prefilled | None:
         """Make the fork hold exactly `tokens`, ready for `generate`, computing only what the KV cache lacks. None when
-        `stop_signal` ended it early; what was computed until then stays for the next time.
+        `stop_signal` ended it early; what was computed until then stays for the next time. `aside`: it is something
+        else than the conversation, which stays as it is, and a reply of so many tokens has to fit beside it too.
 
         Raises PromptTooLongError when they do not fit into `n_ctx`, ModelError when llama.cpp fails.
         """
+        if aside is not None and len(tokens) + aside > self._kv.n_free:
+            raise PromptTooLongError(
+                f"{len(tokens)} tokens and a reply of {aside} do not fit beside the conversation, which leaves "
+                f"{self._kv.n_free}; give the model a larger context"
+            )
         if self._has_logits and tuple(tokens) == self._kv.forked:
             return Prefilled(n_reused=len(tokens), n_shifted=0, n_prefilled=0)  # prepared, and nothing came between
-        prefilled = self._bring_up(tokens, self._kv.fork, stop_signal)
+        prefilled = self._bring_up(tokens, partial(self._kv.fork, aside=aside is not None), stop_signal)
         self._has_logits = prefilled is not None
         return prefilled
 

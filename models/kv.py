@@ -71,6 +71,11 @@ class KvCache:
         return tuple(self._fork.tokens)
 
     @property
+    def n_free(self) -> int:
+        """Tokens that fit beside the conversation."""
+        return self.n_ctx - len(self._committed.tokens)
+
+    @property
     def is_full(self) -> bool:
         """Whether the branch that is being written holds all tokens that fit."""
         return len(self._active.tokens) >= self.n_ctx
@@ -98,12 +103,12 @@ class KvCache:
             self._cut(self._committed, kept.n_tokens)
         return kept
 
-    def fork(self, wanted: Sequence[int]) -> Kept:
+    def fork(self, wanted: Sequence[int], *, aside: bool = False) -> Kept:
         """Make the fork a beginning of `wanted`, without its last token: decoding that gives the logits to sample from.
-        The conversation stays as it is, unless turns have left it; then they leave it here too. `decode` then goes on
-        with the fork."""
+        The conversation stays as it is, unless turns have left it; then they leave it here too. `aside`: `wanted` has
+        nothing to do with the conversation, which stays as it is in any case. `decode` then goes on with the fork."""
         wanted = wanted[:-1]
-        plan = self._plan(self._committed, wanted)
+        plan = () if aside else self._plan(self._committed, wanted)
         n_fork = self._common(self._fork, wanted)
         n_moved = 0
         if covered(plan) >= max(n_fork, self._common(self._committed, wanted)) + MIN_MOVED_RUN:

@@ -119,9 +119,12 @@ class LlamaWorker:
             signal.set()
             await self._until_done(work)
 
-    async def stream(self, prompt: Prompt, sampling: Sampling, limits: ReplyLimits) -> AsyncGenerator[ReplyEvent, None]:
+    async def stream(
+        self, prompt: Prompt, sampling: Sampling, limits: ReplyLimits, *, aside: bool = False
+    ) -> AsyncGenerator[ReplyEvent, None]:
         """The reply to a prompt: Prefilled, then pieces, then Finished, whose reason is "aborted" when a newer request
-        came. Read it under `contextlib.aclosing`, so that breaking off stops the model at once.
+        came. Read it under `contextlib.aclosing`, so that breaking off stops the model at once. `aside`: the prompt
+        has nothing to do with the conversation in the cache, which stays as it is.
 
         Raises PromptTooLongError and ModelError as the engine does.
         """
@@ -135,7 +138,8 @@ class LlamaWorker:
 
         def reply() -> None:
             try:
-                prefilled = self._engine.prefill(prompt.tokens, signal)
+                beside = limits.max_tokens + limits.thinking_tokens if aside else None
+                prefilled = self._engine.prefill(prompt.tokens, signal, aside=beside)
                 if prefilled is None:
                     emit(Finished(reason="aborted"))
                     return

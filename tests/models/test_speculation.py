@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from models.character import Character
 from models.engine import EngineSettings, LlamaEngine
+from models.errors import PromptTooLongError
 from models.messages import Message, Piece
 from models.prompt import PromptBuilder, cut_reply
 from models.sampling import Sampling
@@ -118,3 +119,26 @@ def test_a_dropped_reply_leaves_every_digit_of_the_conversation_as_it_was(wander
         talk.drop(Dropped("tell me a story", "It is noon.", 8))
         talk.settle()
         assert engine.snapshot() == before
+
+
+def test_something_else_can_be_asked_without_touching_the_conversation(wandering_model: Path) -> None:
+    """Even where it repeats much of what was said, which a reply would be moved together from."""
+    with LlamaEngine(wandering_model, EngineSettings(n_ctx=512, n_batch=8, threads=1)) as engine:
+        talk = Talk(engine)
+        for words in ("the quick brown fox", "tell me a story", "how are you"):
+            talk.take(Turn(words, "", 6))
+        before, conversation = engine.snapshot(), engine.conversation
+        assert engine.prefill(conversation[40:], aside=16) is not None
+        assert any(isinstance(event, Piece) for event in engine.generate(GREEDY, ReplyLimits(max_tokens=16)))
+        assert engine.conversation == conversation
+        assert engine.snapshot() == before
+
+
+def test_what_does_not_fit_beside_the_conversation_is_not_begun(wandering_model: Path) -> None:
+    with LlamaEngine(wandering_model, EngineSettings(n_ctx=256, n_batch=8, threads=1)) as engine:
+        talk = Talk(engine)
+        conversation = engine.conversation
+        room = engine.n_ctx - len(conversation)
+        with pytest.raises(PromptTooLongError, match="beside the conversation"):
+            engine.prefill(tuple(range(1, room - 14)), aside=16)
+        assert talk.engine.conversation == conversation

@@ -145,7 +145,9 @@ class HalfwayEngine(LlamaEngine):
 
     halfway: threading.Event
 
-    def prefill(self, tokens: Sequence[int], stop_signal: StopSignal | None = None) -> Prefilled | None:
+    def prefill(
+        self, tokens: Sequence[int], stop_signal: StopSignal | None = None, *, aside: int | None = None
+    ) -> Prefilled | None:
         assert stop_signal is not None
         super().prefill(tokens[: len(tokens) // 2], stop_signal)
         self.halfway.set()
