@@ -184,6 +184,15 @@ class MemorySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FeelingsSettings:
+    """What the character feels."""
+
+    enabled: bool = setting(
+        "whether the character has moods, which colour its words, its voice and its body", default=True
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PersonSettings:
     """Who is spoken to."""
 
@@ -202,6 +211,7 @@ class Settings:
     think: ThinkSettings = ThinkSettings()
     server: ServerSettings = ServerSettings()
     memory: MemorySettings = MemorySettings()
+    feelings: FeelingsSettings = FeelingsSettings()
     person: PersonSettings = PersonSettings()
 
     @property

@@ -1,12 +1,12 @@
 """Who the companion is: read from a small TOML or JSON file, or from a Character Card (V2, V3 as JSON).
 
 Our own format has the keys `name`, `persona`, `greeting` and a list `examples` of `user` and `reply`, and lists of
-`adapters` and `steering`: files beside the character file, which are not opened here. Of a card the name, description,
-personality, scenario, first message and example messages are taken; its lorebook, alternate greetings and embedded
-prompts are left to the importer in `tools`. Nothing in a character file is ever run.
+`adapters` and `steering`: files beside the character file, which are not opened here. The tables of its feelings are
+read by `models.temperament_file`. Of a card the name, description, personality, scenario, first message and example
+messages are taken; its lorebook, alternate greetings and embedded prompts are left to the importer in `tools`. Nothing
+in a character file is ever run.
 """
 
-import difflib
 import itertools
 import json
 import re
@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import CharacterError
+from models.key_check import check_keys
 from models.steering import MOST_WEIGHT, Adapter, ControlVector, Steering
+from models.temperament import Temperament
+from models.temperament_file import TABLES, read_temperament
 
 MAX_FILE_BYTES = 64 << 10
 """Far more than any context holds; what is larger is no character."""
 
-_KEYS = ("name", "persona", "greeting", "examples", "adapters", "steering")
+_KEYS = ("name", "persona", "greeting", "examples", "adapters", "steering", *TABLES)
 _EXAMPLE_KEYS = ("user", "reply")
 _ENTRIES = {"examples": "example", "adapters": "adapter", "steering": "control vector"}
 _STARTER = Path(__file__).parent / "characters" / "pip.toml"
@@ -40,13 +43,14 @@ class Exchange:
 class Character:
     """`persona` is said to the model, `greeting` (may be empty) to the person; `examples` go before every conversation
     as if they had been said. Texts are stripped; `name` and `persona` are never empty. `steering` is to be laid over
-    the model; whether its files are there and fit is not known here."""
+    the model; whether its files are there and fit is not known here. `temperament` is how it feels."""
 
     name: str
     persona: str
     greeting: str = ""
     examples: tuple[Exchange, ...] = ()
     steering: Steering = field(default_factory=Steering)
+    temperament: Temperament = field(default_factory=Temperament)
 
 
 def starter_character() -> Character:
@@ -91,7 +95,7 @@ def _parse(path: Path, text: str) -> Any:
 
 
 def _from_table(path: Path, table: Mapping[str, Any]) -> Character:
-    _check_keys(path, table, _KEYS, "")
+    check_keys(path, table, _KEYS, "")
     exchanges = []
     for example, where in _tables(path, table, "examples", _EXAMPLE_KEYS):
         user, reply = (_text(path, example, key, where, required=True) for key in _EXAMPLE_KEYS)
@@ -110,6 +114,7 @@ def _from_table(path: Path, table: Mapping[str, Any]) -> Character:
                 for file, strength in _weighted_files(path, table, "steering", "strength")
             ),
         ),
+        temperament=read_temperament(path, table),
     )
 
 
@@ -137,7 +142,7 @@ def _tables(
         raise CharacterError(f"{path}: {key} must be a list of tables, each with {' and '.join(known)}")
     for number, entry in enumerate(entries, start=1):
         where = f" of {_ENTRIES[key]} {number}"
-        _check_keys(path, entry, known, where)
+        check_keys(path, entry, known, where)
         yield entry, where
 
 
@@ -176,14 +181,6 @@ def _named(text: str, name: str) -> str:
     """Put names in the place of a card's macros. Who the person is, a card cannot know."""
     text = re.sub(r"\{\{char\}\}|<BOT>", lambda _: name, text, flags=re.IGNORECASE)
     return re.sub(r"\{\{user\}\}|<USER>", "your friend", text, flags=re.IGNORECASE)
-
-
-def _check_keys(path: Path, table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
-    for key in table:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-            raise CharacterError(f"{path}: unknown key {key!r}{where}; {hint}")
 
 
 def _text(path: Path, table: Mapping[str, Any], key: str, where: str = "", *, required: bool = False) -> str:

@@ -9,6 +9,7 @@ made. How a reply is cut, and what is said for its signs, is left to others.
 
 import ctypes
 import difflib
+import math
 import re
 import threading
 from collections.abc import Generator
@@ -20,7 +21,7 @@ import numpy as np
 
 from voice.errors import VoiceModelError
 from voice.espeak_data import espeak_data_path
-from voice.messages import Pcm, SpeechChunk, WordMark
+from voice.messages import NEUTRAL, Pcm, Prosody, SpeechChunk, WordMark
 
 MIN_RATE_WPM, MAX_RATE_WPM = 80, 450
 """What espeak-ng documents for its rate."""
@@ -30,11 +31,17 @@ _AUDIO_OUTPUT_SYNCHRONOUS = 2
 _INITIALIZE_DONT_EXIT = 0x8000
 _CHARS_UTF8 = 1
 _POS_CHARACTER = 1
-_PARAMETER_RATE, _PARAMETER_PITCH = 1, 3
+_PARAMETER_RATE, _PARAMETER_VOLUME, _PARAMETER_PITCH, _PARAMETER_RANGE = 1, 2, 3, 4
 _EVENT_LIST_TERMINATED, _EVENT_WORD = 0, 1
 
 _BUFFER_MS = 500
 """Length of the pieces in which the library hands over sound: long, as each is a call into Python."""
+
+_USUAL_VOLUME, _USUAL_RANGE = 100, 50
+"""espeak-ng's own values; its volume ends at 200, its range at 99."""
+
+_PITCH_PER_OCTAVE = 66
+"""Of its scale of pitch, measured on "en" and "de" around the middle: ten steps are 11% up or 9% down."""
 
 _SILENCE = 64
 """Samples no louder than this (-54 dB) are pause: espeak-ng's pauses are exact zeros, its voices peak near 10,000."""
@@ -69,9 +76,9 @@ class EspeakSynthesizer:
         self.name = f"espeak-ng {voice}"
         self.sample_rate_hz = self._library.sample_rate_hz
 
-    def synthesize(self, speech: str) -> Generator[SpeechChunk, None, None]:
+    def synthesize(self, speech: str, prosody: Prosody = NEUTRAL) -> Generator[SpeechChunk, None, None]:
         """Sound for one clause: one chunk with a mark per word, or none if there was nothing to say."""
-        samples, word_starts = self._library.speak(speech, self._manner)
+        samples, word_starts = self._library.speak(speech, _flavoured(self._manner, prosody))
         if samples.size:
             yield SpeechChunk(samples=samples, marks=word_marks(speech, samples, word_starts))
 
@@ -101,6 +108,20 @@ class _Manner:
     voice: str
     rate_wpm: int
     pitch: int
+    volume: int = _USUAL_VOLUME
+    pitch_range: int = _USUAL_RANGE
+
+
+def _flavoured(manner: _Manner, prosody: Prosody) -> _Manner:
+    """The manner in this prosody, within what the library knows."""
+    pitch = manner.pitch + round(_PITCH_PER_OCTAVE * math.log2(prosody.pitch))
+    return _Manner(
+        voice=manner.voice,
+        rate_wpm=min(max(round(manner.rate_wpm * prosody.rate), MIN_RATE_WPM), MAX_RATE_WPM),
+        pitch=min(max(pitch, 0), 99),
+        volume=round(_USUAL_VOLUME * prosody.volume),
+        pitch_range=min(round(_USUAL_RANGE * prosody.variation), 99),
+    )
 
 
 class _Event(ctypes.Structure):
@@ -177,6 +198,8 @@ class _Library:
                 self._native.espeak_SetVoiceByName(manner.voice.encode()),
                 self._native.espeak_SetParameter(_PARAMETER_RATE, manner.rate_wpm, 0),
                 self._native.espeak_SetParameter(_PARAMETER_PITCH, manner.pitch, 0),
+                self._native.espeak_SetParameter(_PARAMETER_VOLUME, manner.volume, 0),
+                self._native.espeak_SetParameter(_PARAMETER_RANGE, manner.pitch_range, 0),
                 self._native.espeak_Synth(text, len(text) + 1, 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None),
             )
             if any(errors):

@@ -128,6 +128,26 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prosody:
+    """How something is said, as factors of how the voice speaks by itself: `rate` of speech, `pitch` (fundamental
+    frequency), `volume` (amplitude), and `variation` of melody and rhythm. What a voice cannot do it leaves out. Raises
+    ValueError outside of 0.5 to 2: what lies further is no mood but another voice."""
+
+    rate: float = 1.0
+    pitch: float = 1.0
+    volume: float = 1.0
+    variation: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not all(0.5 <= factor <= 2.0 for factor in (self.rate, self.pitch, self.volume, self.variation)):
+            raise ValueError(f"the factors of a prosody lie from 0.5 to 2: {self}")
+
+
+NEUTRAL = Prosody()
+"""The voice as it is by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Clause:
     """A speakable piece of the reply covering `[start, end)` of its text. `words` is never empty."""
 

@@ -16,10 +16,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from voice.messages import (
+    NEUTRAL,
     Clause,
     Gesture,
     GestureDue,
     MouthEvent,
+    Prosody,
     SpeechChunk,
     SpeechHeard,
     SpeechPart,
@@ -40,8 +42,8 @@ CLOSE_TIMEOUT_S = 5.0
 class _Ahead:
     """A clause that is synthesized before anybody knows whether it will be spoken."""
 
-    def __init__(self, speech: str, synthesizer: Synthesizer, thread: ThreadPoolExecutor) -> None:
-        self.speech = speech
+    def __init__(self, speech: str, prosody: Prosody, synthesizer: Synthesizer, thread: ThreadPoolExecutor) -> None:
+        self.key = (speech, prosody)
         self._synthesizer = synthesizer
         self._unwanted = threading.Event()
         self.chunks = thread.submit(self._synthesize)
@@ -53,7 +55,7 @@ class _Ahead:
 
     def _synthesize(self) -> list[SpeechChunk]:
         made: list[SpeechChunk] = []
-        with closing(self._synthesizer.synthesize(self.speech)) as chunks:
+        with closing(self._synthesizer.synthesize(*self.key)) as chunks:
             for chunk in chunks:
                 made.append(chunk)
                 if self._unwanted.is_set():
@@ -64,8 +66,15 @@ class _Ahead:
 class Mouth:
     """Owns the synthesis thread. One reply at a time: `begin`, then `speak`; `stop` at any moment."""
 
-    def __init__(self, synthesizer: Synthesizer, player: Player) -> None:
+    def __init__(
+        self, synthesizer: Synthesizer, player: Player, *, prosody: Callable[[], Prosody] = lambda: NEUTRAL
+    ) -> None:
+        """`prosody` is asked how to speak when a reply begins, which then is said in one manner, and when a clause is
+        prepared; what was prepared is used only if the answer is still the same."""
         self._synthesizer = synthesizer
+        self._ask_prosody = prosody
+        self._prosody = NEUTRAL
+        """Of the reply that was begun."""
         self._player = player
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="synthesis")
         self._closing: Future[Any] | None = None
@@ -98,9 +107,10 @@ class Mouth:
     def prepare(self, clause: Clause) -> None:
         """Have a clause synthesized that may soon be spoken; nothing of it is heard before that. The latest one
         counts."""
-        if self._ahead is None or self._ahead.speech != clause.speech:
+        prosody = self._ask_prosody()
+        if self._ahead is None or self._ahead.key != (clause.speech, prosody):
             self.forget()
-            self._ahead = _Ahead(clause.speech, self._synthesizer, self._thread)
+            self._ahead = _Ahead(clause.speech, prosody, self._synthesizer, self._thread)
 
     def forget(self) -> None:
         """What was prepared will not be spoken."""
@@ -115,6 +125,7 @@ class Mouth:
     def begin(self) -> None:
         """Start a new reply: its text offsets count from zero."""
         self._open = True
+        self._prosody = self._ask_prosody()
         self._player.begin()
         self._gestures.clear()
 
@@ -169,13 +180,13 @@ class Mouth:
     async def _sound_of(self, clause: Clause) -> AsyncGenerator[SpeechChunk, None]:
         """The clause's sound. The synthesizer's generator is stepped, and at last closed, on the synthesis thread."""
         ahead = self._ahead
-        if ahead is not None and ahead.speech == clause.speech:
+        if ahead is not None and ahead.key == (clause.speech, self._prosody):
             self._closing, self._ahead = ahead.chunks, None
             for made in await asyncio.wrap_future(ahead.chunks):
                 yield made
             return
         self.forget()
-        chunks = self._synthesizer.synthesize(clause.speech)
+        chunks = self._synthesizer.synthesize(clause.speech, self._prosody)
         loop = asyncio.get_running_loop()
         try:
             while (chunk := await loop.run_in_executor(self._thread, next, chunks, None)) is not None:

@@ -7,17 +7,18 @@ store, never here: those whose text-to-phoneme step would download something are
 
 import json
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voice.errors import VoiceModelError
 from voice.espeak_data import espeak_data_path
-from voice.messages import SpeechChunk, WordMark
+from voice.messages import NEUTRAL, Prosody, SpeechChunk, WordMark
 from voice.piper_durations import with_durations
 from voice.word_timing import chars_said, spoken_words, word_end_samples
 
 if TYPE_CHECKING:
-    from piper import AudioChunk, PiperConfig, PiperVoice
+    from piper import AudioChunk, PiperConfig, PiperVoice, SynthesisConfig
 
 _INPUTS = {"input", "input_lengths", "scales"}
 """What every Piper network takes; one with several speakers takes "sid" as well."""
@@ -65,9 +66,10 @@ class PiperSynthesizer:
         self.knows_word_times = len(self._voice.session.get_outputs()) > 1
         self._try(model_path)
 
-    def synthesize(self, speech: str) -> Generator[SpeechChunk, None, None]:
-        """Sound for one clause, a chunk per sentence, with marks if the voice knows its word times. Raises
-        VoiceModelError if the voice fails."""
+    def synthesize(self, speech: str, prosody: Prosody = NEUTRAL) -> Generator[SpeechChunk, None, None]:
+        """Sound for one clause, a chunk per sentence, with marks if the voice knows its word times. Of the prosody a
+        Piper voice has no pitch, and is never louder than by itself, which is full scale. Raises VoiceModelError if the
+        voice fails."""
         from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
         # Piper takes what stands in [[ ]] for phonemes, no NUL, and UTF-8 has no place for lone surrogates.
@@ -75,13 +77,31 @@ class PiperSynthesizer:
         try:
             said = self._chars_said(speech)
             n_samples = 0
-            for chunk in self._voice.synthesize(speech, self._config, include_alignments=self.knows_word_times):
+            config = self._flavoured(prosody)
+            for chunk in self._voice.synthesize(speech, config, include_alignments=self.knows_word_times):
                 samples = chunk.audio_int16_array.reshape(-1)
                 marks = tuple(self._marks(chunk, said, n_samples))
                 n_samples += samples.size
                 yield SpeechChunk(samples=samples, marks=marks)
         except (ort.Fail, ort.InvalidArgument, ort.RuntimeException, KeyError, ValueError, RuntimeError) as error:
             raise VoiceModelError(f"{self.name} cannot speak: {_one_line(error)}") from error
+
+    def _flavoured(self, prosody: Prosody) -> "SynthesisConfig":
+        """The voice's settings in this prosody."""
+        if prosody == NEUTRAL:
+            return self._config
+        own, wanted = self._voice.config, self._config
+
+        def scale(given: float | None, default: float) -> float:
+            return default if given is None else given
+
+        return replace(
+            wanted,
+            length_scale=scale(wanted.length_scale, own.length_scale) / prosody.rate,
+            noise_scale=scale(wanted.noise_scale, own.noise_scale) * prosody.variation,
+            noise_w_scale=scale(wanted.noise_w_scale, own.noise_w_scale) * prosody.variation,
+            volume=min(1.0, prosody.volume),
+        )
 
     def _chars_said(self, speech: str) -> Iterator[int | None]:
         """For each word the voice will say, the characters of `speech` said after it; ends early if not known."""

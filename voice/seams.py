@@ -8,7 +8,7 @@ from collections.abc import Generator
 from types import TracebackType
 from typing import Protocol, Self
 
-from voice.messages import MicFrame, Pcm, SpeechChunk, Transcript
+from voice.messages import NEUTRAL, MicFrame, Pcm, Prosody, SpeechChunk, Transcript
 
 
 class Speaker(Protocol):
@@ -89,6 +89,7 @@ class Synthesizer(Protocol):
     name: str
     sample_rate_hz: int
 
-    def synthesize(self, speech: str) -> Generator[SpeechChunk, None, None]:
-        """Sound for one clause, piece by piece as it is ready. Closing the generator early abandons the rest."""
+    def synthesize(self, speech: str, prosody: Prosody = NEUTRAL) -> Generator[SpeechChunk, None, None]:
+        """Sound for one clause, piece by piece as it is ready, said in this manner as far as the voice can. Closing the
+        generator early abandons the rest."""
         ...

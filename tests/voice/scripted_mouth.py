@@ -8,7 +8,7 @@ from collections.abc import Generator
 import numpy as np
 
 from tests.voice.scripted_ears import PATIENCE_S
-from voice.messages import Pcm, SpeechChunk, WordMark
+from voice.messages import NEUTRAL, Pcm, Prosody, SpeechChunk, WordMark
 
 RATE_HZ = 8_000
 LETTER_SAMPLES = 8
@@ -27,11 +27,13 @@ class ToneVoice:
         self.holding = threading.Event()
         self.going = threading.Event()
         self.said: list[str] = []
+        self.manners: list[Prosody] = []
         self.closed_on: list[str] = []
         """Names of the threads on which a generator was closed before its end."""
 
-    def synthesize(self, speech: str) -> Generator[SpeechChunk, None, None]:
+    def synthesize(self, speech: str, prosody: Prosody = NEUTRAL) -> Generator[SpeechChunk, None, None]:
         self.said.append(speech)
+        self.manners.append(prosody)
         try:
             for word in re.finditer(r"\S+\s*", speech):
                 if word.group().strip() == self._hold_at:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from voice.errors import VoiceModelError
-from voice.messages import Pcm, SpeechChunk
+from voice.messages import NEUTRAL, Pcm, Prosody, SpeechChunk
 
 pytest.importorskip("espeakng_loader", reason="the extra 'starter' is not installed")
 
@@ -85,6 +85,50 @@ def test_two_synthesizers_keep_their_own_manner() -> None:
     before = said_by(slow, "Good morning to you").samples.size
     assert said_by(fast, "Good morning to you").samples.size < before * 0.6
     assert said_by(slow, "Good morning to you").samples.size == pytest.approx(before, rel=0.02)
+
+
+def pitch_hz(chunk: SpeechChunk, rate_hz: int) -> float:
+    """The median fundamental frequency of what is voiced, by autocorrelation of 40 ms."""
+    size, found = rate_hz // 25, []
+    for start in range(0, chunk.samples.size - size, size // 2):
+        frame = chunk.samples[start : start + size].astype(float)
+        power = np.correlate(frame, frame, "full")[size - 1 :]
+        lag = rate_hz // 350 + int(np.argmax(power[rate_hz // 350 : rate_hz // 50]))
+        if np.abs(frame).max() > 2000 and power[lag] > 0.5 * power[0]:
+            found.append(rate_hz / lag)
+    return float(np.median(found))
+
+
+def loudness(chunk: SpeechChunk) -> float:
+    return float(np.sqrt((chunk.samples.astype(float) ** 2).mean()))
+
+
+def test_prosody_changes_rate_pitch_volume_and_melody() -> None:
+    synthesizer, speech = EspeakSynthesizer(), "I am so glad that you are here, and we will go to the garden together."
+    plain = said_by(synthesizer, speech)
+
+    def said(prosody: Prosody) -> SpeechChunk:
+        (chunk,) = synthesizer.synthesize(speech, prosody)
+        return chunk
+
+    def pitch_of(prosody: Prosody) -> float:
+        return pitch_hz(said(prosody), synthesizer.sample_rate_hz) / pitch_hz(plain, synthesizer.sample_rate_hz)
+
+    assert said(Prosody(rate=1.25)).samples.size / plain.samples.size == pytest.approx(0.8, abs=0.03)
+    assert said(Prosody(rate=0.8)).samples.size / plain.samples.size == pytest.approx(1.25, abs=0.05)
+    assert pitch_of(Prosody(pitch=1.15)) == pytest.approx(1.15, abs=0.05)
+    assert pitch_of(Prosody(pitch=0.87)) == pytest.approx(0.87, abs=0.05)
+    assert loudness(said(Prosody(volume=0.7))) / loudness(plain) == pytest.approx(0.7, abs=0.03)
+    assert not np.array_equal(said(Prosody(variation=1.5)).samples[:20_000], plain.samples[:20_000])
+    assert said(NEUTRAL).samples.size == pytest.approx(plain.samples.size, rel=0.02), "no manner outlasts its clause"
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_the_furthest_prosody_is_still_speech(factor: float) -> None:
+    synthesizer = EspeakSynthesizer(rate_wpm=400, pitch=90)
+    prosody = Prosody(rate=factor, pitch=factor, volume=factor, variation=factor)
+    (chunk,) = synthesizer.synthesize("Good morning to you", prosody)
+    assert chunk.marks
 
 
 def test_two_threads_do_not_mix_their_speech() -> None:

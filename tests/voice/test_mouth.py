@@ -10,7 +10,17 @@ import pytest
 from tests.voice.scripted_ears import until
 from tests.voice.scripted_mouth import LETTER_SAMPLES, HandSpeaker, ToneVoice
 from voice.clauses import ClauseSplitter
-from voice.messages import Clause, Gesture, GestureDue, MouthEvent, SpeechHeard, SpeechPart, SpeechQueued
+from voice.messages import (
+    NEUTRAL,
+    Clause,
+    Gesture,
+    GestureDue,
+    MouthEvent,
+    Prosody,
+    SpeechHeard,
+    SpeechPart,
+    SpeechQueued,
+)
 from voice.mouth import Mouth
 from voice.player import Player
 
@@ -53,10 +63,14 @@ class Spoken:
 
 @asynccontextmanager
 async def open_mouth(
-    voice: ToneVoice | None = None, *, by_itself: bool = False, capacity: int = 100_000
+    voice: ToneVoice | None = None,
+    *,
+    by_itself: bool = False,
+    capacity: int = 100_000,
+    prosody: Callable[[], Prosody] = Prosody,
 ) -> AsyncIterator[Spoken]:
     voice, speaker = voice or ToneVoice(), HandSpeaker(by_itself=by_itself, capacity=capacity)
-    async with Mouth(voice, Player(speaker)) as mouth:
+    async with Mouth(voice, Player(speaker), prosody=prosody) as mouth:
         yield Spoken(voice, speaker, mouth)
 
 
@@ -139,6 +153,57 @@ def test_a_clause_that_is_not_wanted_any_more_keeps_no_other_waiting() -> None:
             await spoken.speak("Good morning to you.")
             assert voice.said == ["Hello my little one.", "Good morning to you."]
             assert voice.closed_on != [], "the first was broken off at its next chunk"
+
+    asyncio.run(main())
+
+
+class Manner:
+    """How to speak, as a test sets it."""
+
+    def __init__(self) -> None:
+        self.now = NEUTRAL
+
+    def __call__(self) -> Prosody:
+        return self.now
+
+
+SLOW, QUICK = Prosody(rate=0.9), Prosody(rate=1.1)
+
+
+def test_a_reply_is_said_in_one_manner_the_one_in_which_it_began() -> None:
+    async def main() -> None:
+        manner = Manner()
+        async with open_mouth(ToneVoice(hold_at="garden."), by_itself=True, prosody=manner) as spoken:
+            manner.now = SLOW
+            task = asyncio.create_task(spoken.speak(REPLY))
+            await until(spoken.voice.holding.is_set)
+            manner.now = QUICK
+            spoken.voice.going.set()
+            await task
+            await spoken.speak("Hello.")
+            assert spoken.voice.manners == [SLOW, SLOW, QUICK]
+
+    asyncio.run(main())
+
+
+def test_a_clause_prepared_in_another_manner_is_made_anew() -> None:
+    async def main() -> None:
+        manner = Manner()
+        async with open_mouth(by_itself=True, prosody=manner) as spoken:
+            clause = parts_of("Hello.")[0]
+            assert isinstance(clause, Clause)
+            for manner.now in (SLOW, SLOW, QUICK):
+                spoken.mouth.prepare(clause)
+                await until(lambda: spoken.voice.manners[-1:] == [manner.now])
+            assert spoken.voice.manners == [SLOW, QUICK]
+            await spoken.speak("Hello.")
+            assert spoken.voice.manners == [SLOW, QUICK]
+            spoken.mouth.prepare(clause)
+            await until(lambda: len(spoken.voice.manners) == 3)
+            manner.now = NEUTRAL
+            await spoken.speak("Hello.")
+            assert spoken.voice.manners == [SLOW, QUICK, QUICK, NEUTRAL]
+            assert spoken.speaker.n_written == 2 * len("Hello.") * LETTER_SAMPLES
 
     asyncio.run(main())
 

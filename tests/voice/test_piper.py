@@ -14,6 +14,7 @@ pytest.importorskip("onnx", reason="the extra 'dev' is not installed")
 import onnx
 
 from tests.voice.tone_voice import HOP_SAMPLES, RATE_HZ, SILENT_FRAMES, SOUNDING_FRAMES, write_tone_voice
+from voice.messages import NEUTRAL, Prosody
 from voice.piper import PiperSynthesizer
 from voice.piper_durations import with_durations
 
@@ -53,6 +54,29 @@ def test_length_scale_stretches_sound_and_marks(tmp_path: Path) -> None:
     assert [mark.sample for mark in slow.marks] == [2 * mark.sample for mark in normal.marks]
 
 
+def test_prosody_stretches_softens_and_comes_on_top_of_the_settings(tmp_path: Path) -> None:
+    path = write_tone_voice(tmp_path)
+    for voice in (PiperSynthesizer(path), PiperSynthesizer(path, length_scale=2.0)):
+        (plain,) = voice.synthesize("Hello there")
+        (slow,) = voice.synthesize("Hello there", Prosody(rate=0.5, pitch=2.0, volume=0.5))
+        (loud,) = voice.synthesize("Hello there", Prosody(volume=2.0))
+        (again,) = voice.synthesize("Hello there", NEUTRAL)
+        assert slow.samples.size == 2 * plain.samples.size
+        assert [mark.sample for mark in slow.marks] == [2 * mark.sample for mark in plain.marks]
+        assert np.abs(slow.samples.astype(int)).max() == pytest.approx(16_384, abs=300)
+        assert np.array_equal(loud.samples, plain.samples), "full scale is the loudest there is"
+        assert np.array_equal(again.samples, plain.samples)
+
+
+def test_prosody_scales_the_noise_of_sound_and_rhythm(tmp_path: Path) -> None:
+    voice = PiperSynthesizer(write_tone_voice(tmp_path), noise_w_scale=0.5)
+    network = CountingNetwork(voice)
+    list(voice.synthesize("Hello", Prosody(variation=1.5, rate=1.25)))
+    assert network.scales == pytest.approx([0.667 * 1.5, 1 / 1.25, 0.5 * 1.5])
+    list(voice.synthesize("Hello"))
+    assert network.scales == pytest.approx([0.667, 1.0, 0.5])
+
+
 def test_voice_that_does_not_tell_durations_speaks_without_marks(tmp_path: Path) -> None:
     voice = PiperSynthesizer(write_tone_voice(tmp_path, with_ceil=False))
     (chunk,) = voice.synthesize("Hello there")
@@ -89,12 +113,14 @@ class CountingNetwork:
         self._session = voice._voice.session
         voice._voice.session = cast("Any", self)
         self.n_runs = 0
+        self.scales: list[float] = []
         self.failure: Exception | None = None
 
     def run(self, *args: Any) -> Any:
         if self.failure is not None:
             raise self.failure
         self.n_runs += 1
+        self.scales = args[1]["scales"].tolist()
         return self._session.run(*args)
 
     def get_outputs(self) -> Any:
