@@ -125,3 +125,5 @@ class Recalled:
     said_at: float
     score: float
     why: str
+    feelings: bytes | None = None
+    """As in `Meaning`, of the utterance; None where no encoder read it."""

@@ -82,6 +82,8 @@ _TABLES_2 = (
         source TEXT NOT NULL CHECK (source IN ('rule', 'model', 'person'))
     ) STRICT""",
     "CREATE INDEX facts_by_pair ON facts (person_id, character_id)",
+    # What comes back on its day is asked for on every turn.
+    "CREATE INDEX facts_by_day ON facts (person_id, character_id, day) WHERE day IS NOT NULL",
     """CREATE TABLE fact_turns (
         fact_id INTEGER NOT NULL REFERENCES facts(id) ON DELETE CASCADE,
         turn_id INTEGER NOT NULL REFERENCES turns(id) ON DELETE CASCADE,
@@ -123,6 +125,18 @@ _TABLES_2 = (
         turn_id INTEGER NOT NULL,
         PRIMARY KEY (work, person_id, character_id)
     ) STRICT, WITHOUT ROWID""",
+    # A summary goes when something it tells of is forgotten; sleep then looks at what is left of the episode again.
+    """CREATE TRIGGER summaries_forgotten AFTER DELETE ON summaries BEGIN
+        UPDATE progress SET turn_id = min(turn_id, OLD.first_turn_id - 1)
+        WHERE work = 'summaries' AND person_id = OLD.person_id AND character_id = OLD.character_id;
+    END""",
+    # One row. n: how often something was forgotten, so that whoever keeps a copy in RAM sees that it is stale.
+    # wiping_due: what was forgotten is in no row any more, but can still be read in free pages and in the log.
+    """CREATE TABLE forgettings (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        n INTEGER NOT NULL,
+        wiping_due INTEGER NOT NULL CHECK (wiping_due IN (0, 1))
+    ) STRICT""",
 )
 
 
