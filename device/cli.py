@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from device import cli_bench, cli_models, cli_steer, cli_talk
+from device import cli_bench, cli_eval, cli_memory, cli_models, cli_steer, cli_talk
 from device.cli_options import Config, Json
 from device.errors import FamiliarError, first_error
 from firmware_bridge.errors import BridgeError
@@ -37,7 +37,9 @@ app = typer.Typer(
 app.command()(cli_talk.talk)
 cli_models.models.command()(cli_steer.steer)
 app.add_typer(cli_models.models, name="models")
+app.add_typer(cli_memory.memory, name="memory")
 app.add_typer(cli_bench.bench, name="bench")
+app.add_typer(cli_eval.evaluation, name="eval")
 
 _TYPER_INTERRUPTED = 130
 """The status that typer makes of a KeyboardInterrupt inside a command; ours are 0, 1 and 2."""

@@ -17,13 +17,16 @@ from device.dialogue import Dialogue, DialogueSettings
 from device.engines import Found, choose_model, model_store
 from device.errors import SettingsError
 from device.fallback import chosen_server, with_server
+from device.memory_file import memory_key
+from device.mind import Mind, open_mind
 from device.paths import memory_file, states_dir
 from device.settings import Settings
+from device.trace import Trace
 from memory.worker import AsyncMemory
 from models.character import Character, load_character, starter_character
 from models.engine import EngineSettings, LlamaEngine
 from models.messages import Prefilled
-from models.prompt import PromptBuilder
+from models.prompt import STANDING_INSTRUCTIONS, PromptBuilder
 from models.sampling import Sampling
 from models.stops import ReplyLimits
 from models.store import ModelStore
@@ -50,6 +53,7 @@ class OpenDialogue:
     had to be computed at this start."""
 
     dialogue: Dialogue
+    mind: Mind
     settled: Prefilled | None
     notices: tuple[str, ...]
 
@@ -92,52 +96,69 @@ def character_file(wanted: str) -> Path:
 
 @asynccontextmanager
 async def open_dialogue(
-    character: Character, settings: Settings, where: Places, on_notice: Callable[[str], None] = log.warning
+    character: Character,
+    settings: Settings,
+    where: Places,
+    on_notice: Callable[[str], None] = log.warning,
+    trace: Trace | None = None,
 ) -> AsyncIterator[OpenDialogue]:
     """Open model and memory, continue the last conversation and prefill it. `on_notice` is told what a person should
-    know of what happens later: that a server was lost, that it is back.
+    know of what happens later: that a server was lost, that it is back. `trace` is told what the character feels.
 
     Raises the errors of `device`, `models` and `memory`, before anything was said.
     """
     server = chosen_server(settings.server)  # before anything is opened: a mistake in it is told at once
     choice = choose_model(settings, where.store)
+    person = settings.person.name or UNNAMED_PERSON
     async with AsyncExitStack() as stack:
         memory = None
         if settings.memory.enabled:
-            memory = await stack.enter_async_context(AsyncMemory.open(where.memory))
+            memory = await stack.enter_async_context(AsyncMemory.open(where.memory, memory_key(settings.memory)))
         engine = await stack.enter_async_context(LlamaWorker.open(choice.path, engine_settings(settings, choice)))
         await engine.steer(character.steering)
         brain = await stack.enter_async_context(
             with_server(engine, server, on_notice, retry_after_s=settings.server.retry_after_s)
         )
-        person = settings.person.name or UNNAMED_PERSON
         continuity = await stack.enter_async_context(
             Continuity(
-                engine, where.states, person=person, character=character.name, keeps_talk=settings.memory.enabled
+                engine,
+                where.states,
+                person=person,
+                character=character.name,
+                keeps_talk=settings.memory.enabled and settings.memory.key_file is None,  # nothing encrypts it
             )
         )
-        prompts = prompt_builder(engine, character, settings)
+        mind = await stack.enter_async_context(
+            open_mind(
+                character,
+                settings,
+                person=person,
+                memory=memory,
+                engine=engine,
+                prompts=lambda other: prompt_builder(engine, other, settings, instructions=""),
+                continuity=continuity,
+                trace=trace,
+                on_notice=on_notice,
+            )
+        )
         dialogue = Dialogue(
             brain=brain,
             tokenizer=engine.vocabulary,
-            prompts=prompts,
-            memory=memory,
+            prompts=prompt_builder(engine, character, settings),
+            mind=mind,
             on_turn_over=continuity.turn_over,
             settings=DialogueSettings(
-                person=person,
-                character=character.name,
                 limits=reply_limits(settings),
                 max_sentences=settings.think.max_sentences,
                 language=settings.listen.language,
                 sampling=sampling(settings),
                 restore_turns=RESTORED_TURNS,
-                recall_items=settings.memory.recall_items,
             ),
         )
         settled = await _continue(dialogue, continuity)
-        notices = (choice.notice, memory.notice if memory else None)
+        notices = (choice.notice, memory.notice if memory else None, *mind.notices)
         try:
-            yield OpenDialogue(dialogue=dialogue, settled=settled, notices=tuple(filter(None, notices)))
+            yield OpenDialogue(dialogue=dialogue, mind=mind, settled=settled, notices=tuple(filter(None, notices)))
         finally:
             await _keep(dialogue, continuity)
 
@@ -161,12 +182,21 @@ async def _continue(dialogue: Dialogue, continuity: Continuity) -> Prefilled | N
 async def _keep(dialogue: Dialogue, continuity: Continuity) -> None:
     try:
         async with asyncio.timeout(SAVE_TIMEOUT_S):
-            await continuity.keep_talk(dialogue.history, dialogue.n_recorded)
+            await dialogue.turn_over()
+            if dialogue.is_off_record:
+                await continuity.forget_talk()
+            else:
+                await continuity.keep_talk(dialogue.history, dialogue.n_recorded)
     except TimeoutError:
         log.warning("the conversation was not saved within %s s; the next start computes it anew", SAVE_TIMEOUT_S)
 
 
-def prompt_builder(engine: LlamaWorker | LlamaEngine, character: Character, settings: Settings) -> PromptBuilder:
+def prompt_builder(
+    engine: LlamaWorker | LlamaEngine,
+    character: Character,
+    settings: Settings,
+    instructions: str = STANDING_INSTRUCTIONS,
+) -> PromptBuilder:
     """The builder of this character's prompts for this engine. Raises SettingsError where replies leave no room."""
     limits = reply_limits(settings)
     n_reply = limits.max_tokens + limits.thinking_tokens
@@ -185,6 +215,7 @@ def prompt_builder(engine: LlamaWorker | LlamaEngine, character: Character, sett
         n_ctx=engine.n_ctx,
         reply_reserve=n_reply,
         can_shift=engine.can_shift,
+        instructions=instructions,
     )
 
 

@@ -56,9 +56,8 @@ class Continuity:
         self._keeper = keeper
         self._folder = folder
         self._keeps_talk = keeps_talk
-        self._label = "talk\0" + json.dumps([person, character])
-        # One file, whatever engine it was made with: words must not lie about in files that nobody looks for any more.
-        self._talk = folder / f"talk-{_short_hash(self._label)}{SUFFIX}"
+        self._label = _label_of_talk(person, character)
+        self._talk = talk_file(folder, person, character)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="states")
         self._writing: Future[None] | None = None
         self._n_taken = 0
@@ -181,6 +180,12 @@ class Continuity:
         return None
 
 
+def talk_file(folder: Path, person: str, character: str) -> Path:
+    """Where the last conversation of these two is saved, if it is. One file, whatever engine it was made with: words
+    must not lie about in files that nobody looks for any more."""
+    return folder / f"talk-{_short_hash(_label_of_talk(person, character))}{SUFFIX}"
+
+
 def saved_messages(saved: SavedState) -> tuple[Message, ...]:
     """The messages of a saved conversation; none where the note makes no sense."""
     try:
@@ -192,6 +197,10 @@ def saved_messages(saved: SavedState) -> tuple[Message, ...]:
 
 def _note(history: Sequence[Message]) -> bytes:
     return json.dumps([[message.role, message.text, message.tokens] for message in history]).encode()
+
+
+def _label_of_talk(person: str, character: str) -> str:
+    return "talk\0" + json.dumps([person, character])
 
 
 def _label_of_head(head: Sequence[int]) -> str:

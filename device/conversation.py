@@ -15,6 +15,7 @@ from device.anticipation import Anticipation
 from device.dialogue import Dialogue
 from device.display import Display, Notice, PersonSays, StateChanged
 from device.draft import Draft
+from device.housekeeping import Housekeeping
 from device.reply import Reply
 from device.trace import EventName, Trace, Value
 from firmware_bridge.body import Body
@@ -65,17 +66,19 @@ class Conversation:
         body: Body,
         trace: Trace,
         display: Display,
+        housekeeping: Housekeeping | None = None,
         sound_faults: Callable[[], Mapping[str, int]] = dict,
         speculate: bool = True,
     ) -> None:
-        """`sound_faults` counts what went wrong with the sound since it was opened, by what it was. `speculate`:
-        whether a reply may be begun, unheard, while the person may still go on."""
+        """`housekeeping` is run while nobody speaks. `sound_faults` counts what went wrong with the sound since it was
+        opened, by what it was. `speculate`: whether a reply may be begun, unheard, while the person may still go on."""
         self._dialogue = dialogue
         self._listener = listener
         self._mouth = mouth
         self._body = body
         self._trace = trace
         self._display = display
+        self._housekeeping = housekeeping or Housekeeping(())
         self._sound_faults = sound_faults
         self._faults_told: Mapping[str, int] = {}
         self._tasks = asyncio.TaskGroup()
@@ -97,6 +100,8 @@ class Conversation:
         """Converse until the listener ends. Speak `greeting` first, if there is one."""
         try:
             async with self._tasks:
+                keeping = self._tasks.create_task(self._housekeeping.run(), name="housekeeping")
+                self._housekeeping.rest()
                 self._display.show(StateChanged(state="listening"))
                 if greeting:
                     reply = self._new_reply(turn_id=0, revision=0, user_text="")
@@ -106,6 +111,7 @@ class Conversation:
                         await self._on(message)
                 self._anticipation.drop()
                 await self._close_reply()
+                keeping.cancel()
         finally:
             try:
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
@@ -140,6 +146,7 @@ class Conversation:
 
     async def _on_speech_started(self, message: SpeechStarted) -> None:
         self._open_turn = message.turn_id
+        self._housekeeping.disturb()
         self._anticipation.begin()
         self._event(message, "speech_started", t_s=self._listener.time_s(message.at_sample))
         reply = self._reply
@@ -170,6 +177,7 @@ class Conversation:
         self._open_turn = None
         if not text:
             self._anticipation.drop()
+            self._housekeeping.rest()
             self._display.show(StateChanged(state="listening"))
             return
         self._display.show(StateChanged(state="thinking"))
@@ -202,6 +210,7 @@ class Conversation:
         self._tell_sound_faults(reply)
         self._display.show(StateChanged(state="listening"))
         self._tasks.create_task(self._dialogue.turn_over(), name="turn-over")  # what speaks next does not wait for it
+        self._housekeeping.rest()
 
     async def _settle(self) -> None:
         """What was not heard leaves the cache as it left history."""

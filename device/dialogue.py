@@ -10,12 +10,15 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from datetime import datetime
 from itertools import pairwise
 from typing import Protocol
 
-from device.same_words import same_words
-from memory.messages import Query, Recalled, Turn
+from device.given import Forgets, Given
+from device.guarded import GuardedPiece
+from device.mind import Mind
+from device.remembering import LookedUp
+from memory.messages import Turn
+from models.encoder import Encoded
 from models.errors import PromptTooLongError
 from models.messages import Finished, Message, Piece, Prefilled, Prompt
 from models.prompt import PromptBuilder, Tokenizer, cut_reply
@@ -27,10 +30,6 @@ from voice.messages import Clause
 
 END_OF_SPEECH = ("\n",)
 """What is said aloud is one paragraph; a small model that begins another has lost the thread."""
-
-RECALL_LETTERS = 200
-"""The most of recalled words in one prompt, about fifty tokens: they are prefilled anew in every turn that has them."""
-
 
 TURNS_SINCE_SAVED = 32
 """A saved conversation that more turns than this have followed is not looked for."""
@@ -55,34 +54,28 @@ class Brain(Protocol):
         ...
 
 
-class Memory(Protocol):
-    """What remembers: `memory.worker.AsyncMemory` here."""
-
-    async def open_conversation(self, person: str, character: str) -> int: ...
-
-    async def commit_turn(self, turn: Turn) -> Turn: ...
-
-    async def last_turns(self, person: str, character: str, limit: int) -> tuple[Turn, ...]: ...
-
-    async def recall(self, person: str, character: str, query: Query) -> tuple[Recalled, ...]: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """Words of a person with everything looked up and prefilled: the reply can start at once.
 
-    `recalled_at_s` and `ready_at_s` are monotonic. `prefilled` is None if something newer stopped the prefill: then the
-    reply begins with it.
+    `prompt` is None where the answer is `given`. `recalled_at_s` and `ready_at_s` are monotonic. `prefilled` is None if
+    something newer stopped the prefill: then the reply begins with it.
     """
 
     text: str
-    prompt: Prompt
+    prompt: Prompt | None
+    given: Given | None
     prefilled: Prefilled | None
-    n_recalled: int
+    looked_up: LookedUp
     recall_s: float
     prefill_s: float
     recalled_at_s: float
     ready_at_s: float
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the turn becomes history."""
+        return self.given is None or self.given.remembers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,14 +83,11 @@ class DialogueSettings:
     """`limits` but for the end of the paragraph, which ends every reply; `restore_turns`: how many turns of the last
     conversation come back at start; more cost prefill time."""
 
-    person: str
-    character: str
     limits: ReplyLimits
     max_sentences: int
     language: str
     sampling: Sampling
     restore_turns: int
-    recall_items: int
 
 
 class Dialogue:
@@ -109,18 +99,24 @@ class Dialogue:
         brain: Brain,
         tokenizer: Tokenizer,
         prompts: PromptBuilder,
-        memory: Memory | None,
+        mind: Mind,
         settings: DialogueSettings,
         on_turn_over: Callable[[Sequence[Message], int], Awaitable[None]] | None = None,
     ) -> None:
-        """`on_turn_over` gets the history and `n_recorded` whenever a turn is over and nobody waits."""
+        """`on_turn_over` gets the history and `n_recorded` whenever a turn is over and nobody waits; not while the
+        history has words in it that memory has not."""
         self._brain = brain
         self._tokenizer = tokenizer
         self._prompts = prompts
-        self._memory = memory
+        self._reading = mind.reading
+        self._remembering = mind.remembering
+        self._feelings = mind.feelings
+        self._guarding = mind.guarding
+        self._wishes = mind.wishes
         self._settings = settings
         self._history: list[Message] = []
-        self._conversation_id = 0
+        self._off_record: list[Message] = []
+        """Messages of the history that memory does not have, or not with every word."""
         self._on_turn_over = on_turn_over
         self.n_recorded = 0
         """Turns that became history since the start."""
@@ -139,12 +135,11 @@ class Dialogue:
     async def restore(self, saved: Sequence[Message] = ()) -> bool:
         """Continue where the last conversation was. `saved` are its messages as they stood in the cache: with them, all
         of that comes back. Returns whether they were used; they are not where memory has not every word of them."""
-        if self._memory is None:
+        if self._remembering is None:
             return False
-        pair = (self._settings.person, self._settings.character)
-        self._conversation_id = await self._memory.open_conversation(*pair)
+        await self._remembering.open()
         n_saved = len(saved) + TURNS_SINCE_SAVED if saved else 0
-        turns = await self._memory.last_turns(*pair, self._settings.restore_turns + n_saved)
+        turns = await self._remembering.last_turns(self._settings.restore_turns + n_saved)
         remembered = [message for turn in turns for message in _remembered(turn)]
         continued = _continued(saved, remembered)
         if continued is None:
@@ -174,9 +169,9 @@ class Dialogue:
 
     async def take_in(self, text: str) -> Prefilled | None:
         """Prefill words that are still being said, as far as they go without an effect on anything else."""
-        recalled = await self._recall(text)
+        looked_up = await self._look_up(text, await self._read(text))
         try:
-            prompt = self._prompts.build_open(self._history, text, _volatile(recalled))
+            prompt = self._prompts.build_open(self._history, text, self._volatile(looked_up))
         except PromptTooLongError:
             return None
         return None if prompt.n_messages_dropped else await self._prefill(prompt)
@@ -200,24 +195,39 @@ class Dialogue:
 
     async def _prepared(self, text: str, *, final: bool) -> Prepared | None:
         started_s = time.monotonic()
-        recalled = await self._recall(text)
-        recalled_at_s = time.monotonic()
-        prompt = self._prompts.build(self._history, text, _volatile(recalled))
-        if prompt.n_messages_dropped and not final:
-            return None
-        del self._history[: prompt.n_messages_dropped]
-        prefilled = await self._prefill(prompt)
-        ready_at_s = time.monotonic()
+        read = await self._read(text)
+        given = self._given(text)
+        looked_up = LookedUp() if given else await self._look_up(text, read)
+        recalled_at_s = ready_at_s = time.monotonic()
+        prompt = prefilled = None
+        if given is None:
+            prompt = self._prompts.build(self._history, text, self._volatile(looked_up))
+            if prompt.n_messages_dropped and not final:
+                return None
+            del self._history[: prompt.n_messages_dropped]
+            prefilled = await self._prefill(prompt)
+            ready_at_s = time.monotonic()
+        # Before the first clause is synthesized, which is to sound of it.
+        if self._feelings is not None and read is not None:
+            self._feelings.heard(read.emotions.tolist())
+            self._feelings.recalled([item.feelings for item in looked_up.items if item.feelings is not None])
         return Prepared(
             text=text,
             prompt=prompt,
+            given=given,
             prefilled=prefilled,
-            n_recalled=len(recalled),
+            looked_up=looked_up,
             recall_s=recalled_at_s - started_s,
             prefill_s=ready_at_s - recalled_at_s,
             recalled_at_s=recalled_at_s,
             ready_at_s=ready_at_s,
         )
+
+    def _given(self, text: str) -> Given | None:
+        """The answer, where it is no matter for a model."""
+        if self._guarding is not None and (piece := self._guarding.before(text)):
+            return Given(piece=piece)
+        return self._wishes.answer(text) if self._wishes is not None else None
 
     async def _prefill(self, prompt: Prompt) -> Prefilled | None:
         """Newer requests stop older ones; but a conversation half settled would have to be forked from where it was."""
@@ -230,15 +240,23 @@ class Dialogue:
 
         Read it under `contextlib.aclosing`.
         """
+        if prepared.prompt is None:
+            assert prepared.given is not None, "what no model is asked is given"
+            yield prepared.given.piece
+            yield Finished(reason="end_of_turn")
+            return
         settings = self._settings
-        stream = self._brain.stream(prepared.prompt, settings.sampling, replace(settings.limits, stop=END_OF_SPEECH))
+        sampling = self._feelings.sampling(settings.sampling) if self._feelings is not None else settings.sampling
+        stream = self._brain.stream(prepared.prompt, sampling, replace(settings.limits, stop=END_OF_SPEECH))
+        if self._guarding is not None:
+            stream = self._guarding.filtered(stream)
         splitter, n_sentences = ClauseSplitter(language=self.language), 0
         async with aclosing(stream):
             async for item in stream:
                 if isinstance(item, Prefilled):
                     yield prepared.prefilled or item
                     continue
-                if isinstance(item, Piece):
+                if isinstance(item, Piece) and not isinstance(item, GuardedPiece):  # the guard is heard out
                     n_sentences += sum(
                         isinstance(part, Clause) and ends_sentence(part.speech) for part in splitter.push(item.text)
                     )
@@ -248,57 +266,93 @@ class Dialogue:
                         return
                 yield item
 
-    async def record(self, user_text: str, pieces: Sequence[Piece], heard_end: int, *, interrupted: bool) -> str:
+    async def take(self, prepared: Prepared) -> None:
+        """These words are what was said, and their answer is about to be heard: what that entails happens now, once."""
+        given = prepared.given
+        if given is not None:
+            await given.carry_out()
+            await self._forget(given.forgets)
+        elif self._remembering is not None:
+            self._remembering.answered(prepared.looked_up)
+        if self._wishes is not None:
+            self._wishes.taken()
+
+    async def record(
+        self,
+        user_text: str,
+        pieces: Sequence[Piece],
+        heard_end: int,
+        *,
+        interrupted: bool,
+        remembers: bool = True,
+    ) -> str:
         """Make a turn history: the person's words and the reply as far as it was heard. Returns the latter.
 
-        A reply of which nothing was heard leaves the person's words alone in history.
+        A reply of which nothing was heard leaves the person's words alone in history. A turn that nobody is to
+        remember (see `Given`) leaves nothing.
         """
         messages = self._messages(user_text, pieces, heard_end)
-        self._history += messages
-        self.n_recorded += 1
         heard = "".join(message.text for message in messages if message.role == "assistant").strip()
-        await self._commit(user_text, heard, interrupted=interrupted)
+        if self._guarding is not None:
+            self._guarding.recorded(pieces)
+        if remembers:
+            self._history += messages
+            self.n_recorded += 1
+            if not await self._keep(user_text, heard, interrupted=interrupted):
+                self._off_record += messages
+        if self._feelings is not None:
+            read = await self._read(heard)
+            self._feelings.said(read.emotions.tolist() if read else None)
         return heard
 
     async def turn_over(self) -> None:
         """A turn is over and the cache is settled: the moment for what would be in the way at any other."""
-        if self._on_turn_over is not None:
+        if self._remembering is not None:
+            await self._remembering.digest()
+            if await self._remembering.was_forgotten():  # by `familiar memory forget`, say
+                await self.restore()
+        if self._feelings is not None:
+            await self._feelings.save()
+        if self._on_turn_over is not None and not self.is_off_record:
             await self._on_turn_over(self.history, self.n_recorded)
+
+    @property
+    def is_off_record(self) -> bool:
+        """Whether the history has words in it that are not to be kept on any disk."""
+        self._off_record = [message for message in self._off_record if _is_in(message, self._history)]
+        return bool(self._off_record)
 
     async def remember(self, user_text: str) -> None:
         """Keep in memory alone what is too long for a prompt: in history it would push out everything before it."""
-        await self._commit(user_text, "", interrupted=True)
+        await self._keep(user_text, "", interrupted=True)
 
-    async def _commit(self, user_text: str, reply_text: str, *, interrupted: bool) -> None:
-        if self._memory is not None:
-            await self._memory.commit_turn(
-                Turn(
-                    conversation_id=self._conversation_id,
-                    person=self._settings.person,
-                    character=self._settings.character,
-                    user_text=user_text,
-                    reply_text=reply_text,
-                    said_at=time.time(),
-                    interrupted=interrupted,
-                )
-            )
+    async def _keep(self, user_text: str, reply_text: str, *, interrupted: bool) -> bool:
+        if self._remembering is None:
+            return False
+        return await self._remembering.keep(user_text, reply_text, interrupted=interrupted)
 
-    async def _recall(self, text: str) -> tuple[Recalled, ...]:
-        if self._memory is None or self._settings.recall_items == 0:
-            return ()
-        in_prompt = _turn_count(self._history)
-        found = await self._memory.recall(
-            self._settings.person,
-            self._settings.character,
-            Query(
-                text=text,
-                at=datetime.now().astimezone(),
-                limit=self._settings.recall_items,
-                exclude_newest=in_prompt,
-            ),
-        )
-        # Somebody who asks the same thing again does not want to hear that they have asked it before.
-        return tuple(item for item in found if not same_words(item.text, text))
+    async def _forget(self, what: Forgets) -> None:
+        if what == "everything":
+            self._history.clear()
+        elif what == "some":
+            await self.restore()
+        elif what == "last":
+            while self._history and self._history.pop().role != "user":
+                pass
+
+    async def _read(self, text: str) -> Encoded | None:
+        return await self._reading.read(text) if self._reading is not None else None
+
+    async def _look_up(self, text: str, read: Encoded | None) -> LookedUp:
+        if self._remembering is None:
+            return LookedUp()
+        kept = [message for message in self._history if not _is_in(message, self._off_record)]
+        return await self._remembering.look_up(text, _turn_count(kept), read)
+
+    def _volatile(self, looked_up: LookedUp) -> str:
+        """What changes from turn to turn, as one short block of prompt."""
+        line = self._feelings.line() if self._feelings is not None else ""
+        return "\n".join(filter(None, (line, looked_up.block)))
 
     def _messages(self, user_text: str, pieces: Sequence[Piece], heard_end: int) -> list[Message]:
         reply = cut_reply(self._tokenizer, pieces, heard_end)
@@ -327,13 +381,6 @@ def _continued(saved: Sequence[Message], remembered: Sequence[Message]) -> list[
     return None
 
 
-def _volatile(recalled: Sequence[Recalled]) -> str:
-    """What the person said before, as one short block of prompt, or nothing.
-
-    Their words alone: a small model takes its own old words for new ones to say.
-    """
-    block = ""
-    for words in (item.turn.user_text for item in recalled if item.turn):
-        if words and len(block) + len(words) <= RECALL_LETTERS:
-            block += f'Earlier I told you: "{words}"\n'
-    return block.strip()
+def _is_in(message: Message, messages: Sequence[Message]) -> bool:
+    """This very message, not one of the same words."""
+    return any(message is other for other in messages)

@@ -10,9 +10,7 @@ import importlib.metadata
 import os
 import platform
 import shutil
-import sqlite3
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +22,7 @@ from device.checks import Check
 from device.companion import chosen_character, engine_settings, template_source
 from device.errors import EngineChoiceError, SettingsError
 from device.fallback import server_found
+from device.mind_checks import mind_checks
 from device.packages import install_line, rebuild_line
 from device.probes import ProbeError, ask
 from device.settings import AudioSettings, ServerSettings, Settings
@@ -37,9 +36,6 @@ from models.store import ModelStore
 from models.template import ChatTemplate
 from voice.errors import AudioDeviceError
 from voice.soundcards import AudioDevice, Side, choose_device
-
-MEMORY_CHECK_LIMIT_S = 10.0
-"""A memory of 100,000 turns takes about a second to check on a desktop; an SD card is ten times slower."""
 
 
 def read_settings(path: Path | None, environ: Mapping[str, str]) -> tuple[Settings, Check]:
@@ -72,7 +68,7 @@ def run_checks(settings: Settings, store: ModelStore, memory_path: Path) -> list
         _chosen("ear", lambda: engines.choose_transcriber(settings, store)),
         _chosen("voice", lambda: engines.choose_synthesizer(settings, store)),
         *(_package(name, use) for name, use in _PACKAGES),
-        _memory(memory_path, enabled=settings.memory.enabled),
+        *mind_checks(settings, memory_path),
     ]
 
 
@@ -234,36 +230,3 @@ def _package(name: str, use: str) -> Check:
     except importlib.metadata.PackageNotFoundError:
         return Check(name=name, status="warn", what=f"not installed; it {use}", mend=install_line(name))
     return Check(name=name, status="ok", what=f"{version} {use}")
-
-
-def _memory(path: Path, *, enabled: bool) -> Check:
-    name = "memories"
-    if not path.is_file():
-        return Check(name=name, status="ok", what="none yet" if enabled else "switched off")
-    deadline = time.monotonic() + MEMORY_CHECK_LIMIT_S
-    try:
-        connection = _opened_to_read(path)
-        try:
-            connection.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
-            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        finally:
-            connection.close()
-    except sqlite3.OperationalError as error:
-        if "interrupted" in str(error):
-            what = f"{path} is too large to be checked within {MEMORY_CHECK_LIMIT_S:.0f} s"
-            return Check(name=name, status="warn", what=what)
-        return Check(name=name, status="fail", what=f"{path}: {error}", mend="close what else has it open")
-    except sqlite3.DatabaseError as error:
-        verdict = str(error)
-    if verdict != "ok":
-        mend = "the next conversation sets the file aside and begins a new one"
-        return Check(name=name, status="fail", what=f"{path} is damaged: {verdict}", mend=mend)
-    return Check(name=name, status="ok", what=f"{path}, {path.stat().st_size / 1e6:.1f} MB, sound")
-
-
-def _opened_to_read(path: Path) -> sqlite3.Connection:
-    """A connection that leaves no file behind. Even to read, SQLite makes a write-ahead log and its index beside the
-    memory unless the file is called immutable: which it is, while nobody has it open and so no log is there."""
-    in_use = Path(f"{path}-wal").exists()
-    mode = "mode=ro" if in_use else "mode=ro&immutable=1"
-    return sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, timeout=2.0)

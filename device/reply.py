@@ -12,6 +12,7 @@ from contextlib import aclosing
 from device.dialogue import Dialogue, Prepared, ReplyEvent
 from device.display import CharacterSays, Display, StateChanged
 from device.draft import Draft
+from device.guarded import GuardedPiece
 from device.trace import EventName, Trace, Value
 from firmware_bridge.body import Body
 from firmware_bridge.gestures import expression_for
@@ -67,10 +68,11 @@ class Reply:
         """Speak what the model writes until the last sample has been heard."""
         self._prepared = prepared = draft.prepared
         self.user_text = prepared.text  # as it stands in the cache
+        await self._dialogue.take(prepared)
         self._event(
             "recall_done",
             t_s=max(prepared.recalled_at_s, self._asked_s),  # done in the silence, nobody waited for it
-            n_recalled=prepared.n_recalled,
+            n_recalled=len(prepared.looked_up.items),
             recall_s=round(prepared.recall_s, 6),
         )
         await self._speak(draft.read())
@@ -100,10 +102,20 @@ class Reply:
         if heard and not self._recorded:
             self._recorded = True
             interrupted = not self.complete
-            reply = await self._dialogue.record(self.user_text, self._pieces, heard_end, interrupted=interrupted)
+            reply = await self._dialogue.record(
+                self.user_text, self._pieces, heard_end, interrupted=interrupted, remembers=self._remembers
+            )
+            for piece in self._pieces:
+                if isinstance(piece, GuardedPiece):
+                    self._event("guarded", category=piece.category, stage=piece.stage)
             self._event("reply_done", text_heard=reply, interrupted=interrupted)
             self._display.show(CharacterSays(text=reply, final=True, interrupted=interrupted))
         return heard
+
+    @property
+    def _remembers(self) -> bool:
+        """Whether this turn becomes history."""
+        return self._prepared is None or self._prepared.remembers
 
     async def _tell_silence(self) -> None:
         """Tell when the last sound left the speaker, if the reply was stopped after its first."""
@@ -171,7 +183,8 @@ class Reply:
 
     async def _settle(self) -> None:
         started_s = time.monotonic()
-        settled = await self._dialogue.settle(self.user_text, self._pieces, len(self._text))
+        turn = (self.user_text, self._pieces, len(self._text)) if self._remembers else ()
+        settled = await self._dialogue.settle(*turn)
         if settled is not None:
             took_s = round(time.monotonic() - started_s, 6)
             self._event("cache_settled", n_prefilled=settled.n_prefilled, n_shifted=settled.n_shifted, took_s=took_s)

@@ -181,6 +181,36 @@ class MemorySettings:
 
     enabled: bool = setting("whether conversations are kept on this machine's disk", default=True)
     recall_items: int = setting("most memories that a turn brings back", default=2, low=0, high=20)
+    recall_tokens: int = setting(
+        "most tokens that they take of a prompt, where they are computed anew in every turn",
+        default=60,
+        low=0,
+        high=2000,
+    )
+    recall_feelings: Literal["none", "c-a", "c-m", "s-c", "s-s"] = setting(
+        "how feelings count in what comes back: not at all; added to meaning (c-a) or multiplied with it (c-m); in "
+        "sequence, first by meaning (s-c) or first by feeling (s-s)",
+        default="c-a",
+    )
+    extract: Literal["off", "rules", "model"] = setting(
+        "how facts are learned from what a person says: by rules, which are English; by the language model as well, in "
+        "idle time, which one below a billion parameters does badly",
+        default="rules",
+    )
+    keep_days: int = setting(
+        "days after which what was said is forgotten, with what was made of it; 0: it is kept for ever",
+        default=0,
+        low=0,
+        high=36500,
+    )
+    keep_cited: bool = setting(
+        "whether words from which something known was learned, such as a name, stay beyond keep_days", default=False
+    )
+    key_file: Path | None = setting(
+        "file with the key that encrypts the memory: 32 bytes or a line of text, readable by its owner alone; empty: "
+        "the memory is not encrypted. Of a memory that is there, `familiar memory encrypt` makes an encrypted one",
+        default=None,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +219,23 @@ class FeelingsSettings:
 
     enabled: bool = setting(
         "whether the character has moods, which colour its words, its voice and its body", default=True
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardSettings:
+    """What is answered by rule, and what the character never says. Rules cover the languages en, de, es and zh; in
+    another one, only private data is found, by its form."""
+
+    enabled: bool = setting(
+        "whether the guard listens and reads along; without it, the model alone decides", default=True
+    )
+    profile: Literal["child", "adult"] = setting(
+        "for whom; for an adult, only self-harm, abuse, emergencies, bombs and secrets are answered by rule",
+        default="child",
+    )
+    emergency_hint: str = setting(
+        "said at the end of an answer where help is needed now, such as: You can call 112 or ring Aunt Mia.", default=""
     )
 
 
@@ -212,6 +259,7 @@ class Settings:
     server: ServerSettings = ServerSettings()
     memory: MemorySettings = MemorySettings()
     feelings: FeelingsSettings = FeelingsSettings()
+    guard: GuardSettings = GuardSettings()
     person: PersonSettings = PersonSettings()
 
     @property

@@ -96,7 +96,7 @@ def _in_writing(request: TalkRequest, character: Character, settings: Settings, 
             trace.event("degraded", turn=0, what=text)
             log.warning("%s", text)
 
-        opening = open_dialogue(character, settings, where, on_notice)
+        opening = open_dialogue(character, settings, where, on_notice, trace)
         opened = runner.run(opening.__aenter__())
         try:
             for notice in opened.notices:

@@ -14,6 +14,7 @@ from typing import TextIO
 
 from device.dialogue import Dialogue, Prepared
 from device.display import shown
+from device.guarded import GuardedPiece
 from device.trace import Trace
 from models.errors import PromptTooLongError
 from models.messages import Finished, Piece, Prefilled
@@ -75,10 +76,13 @@ class TextConversation:
         self._trace.event("turn_committed", turn=turn_id)
         pieces: list[Piece] = []
         refused = complete = False
+        remembers = True
         try:
             prepared = await self._dialogue.prepare(text)
+            remembers = prepared.remembers
+            await self._dialogue.take(prepared)
             recalled_at_s = prepared.recalled_at_s
-            self._trace.event("recall_done", turn=turn_id, t_s=recalled_at_s, n_recalled=prepared.n_recalled)
+            self._trace.event("recall_done", turn=turn_id, t_s=recalled_at_s, n_recalled=len(prepared.looked_up.items))
             self._begin_reply()
             await self._print_reply(turn_id, prepared, pieces)
             complete = True
@@ -88,7 +92,10 @@ class TextConversation:
         finally:
             if not refused:
                 said = sum(len(piece.text) for piece in pieces)
-                heard = await self._dialogue.record(text, pieces, said, interrupted=not complete)
+                heard = await self._dialogue.record(text, pieces, said, interrupted=not complete, remembers=remembers)
+                for piece in pieces:
+                    if isinstance(piece, GuardedPiece):
+                        self._trace.event("guarded", turn=turn_id, category=piece.category, stage=piece.stage)
                 self._trace.event("reply_done", turn=turn_id, text_heard=heard, interrupted=not complete)
                 self._end_reply(turn_id, text, heard)
         # While the person reads: the next turn then computes only its own words.

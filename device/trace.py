@@ -31,6 +31,7 @@ EventName = Literal[
     "barge_in",
     "playback_stopped",
     "gesture",
+    "guarded",
     "mood",
     "cache_settled",
     "degraded",

@@ -13,11 +13,13 @@ from device.companion import OpenDialogue, Places, open_dialogue
 from device.conversation import Conversation
 from device.display import Display, Notice
 from device.engines import choose_synthesizer, choose_transcriber
+from device.housekeeping import Housekeeping
 from device.settings import Settings
 from device.trace import Trace
 from firmware_bridge.body import TimelineBody
 from models.character import Character
 from voice.listener import Listener
+from voice.messages import NEUTRAL
 from voice.mouth import Mouth
 from voice.player import Player
 from voice.seams import AudioPort
@@ -61,9 +63,13 @@ async def open_session(
         async with asyncio.TaskGroup() as loading:
             transcriber = loading.create_task(asyncio.to_thread(ears.make), name="load-ears")
             synthesizer = loading.create_task(asyncio.to_thread(voice.make), name="load-voice")
-            opened = await stack.enter_async_context(open_dialogue(character, settings, where, on_notice))
+            opened = await stack.enter_async_context(open_dialogue(character, settings, where, on_notice, trace))
         port = await stack.enter_async_context(make_port(synthesizer.result().sample_rate_hz))
-        mouth = await stack.enter_async_context(Mouth(synthesizer.result(), Player(port.speaker, time.monotonic)))
+        feelings = opened.mind.feelings
+        player = Player(port.speaker, time.monotonic)
+        mouth = await stack.enter_async_context(
+            Mouth(synthesizer.result(), player, prosody=feelings.prosody if feelings is not None else lambda: NEUTRAL)
+        )
         listener = await stack.enter_async_context(
             Listener(
                 port,
@@ -81,6 +87,7 @@ async def open_session(
             body=TimelineBody(),
             trace=trace,
             display=display,
+            housekeeping=Housekeeping(opened.mind.chores),
             sound_faults=sound_faults,
             speculate=settings.think.speculate,
         )

@@ -4,12 +4,16 @@ Knows SQLite's settings and error codes; leaves tables to `memory.schema` and tu
 """
 
 import errno
+import logging
 import os
 import sqlite3
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
+from memory import wiping
+from memory.cipher import Key, connect
 from memory.errors import (
     MemoryAccessError,
     MemoryBusyError,
@@ -19,6 +23,8 @@ from memory.errors import (
     MemoryStoreError,
 )
 from memory.schema import ensure_schema
+
+_LOG = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_S = 5.0
 """How long to wait for another program (`familiar memory forget`, a back-up) before giving up."""
@@ -30,16 +36,20 @@ larger ones damage shows when a damaged page is read, and the store then does th
 _SIDECARS = ("-wal", "-shm")
 
 
-def open_database(path: Path) -> sqlite3.Connection:
+def open_database(path: Path, key: Key | None = None) -> sqlite3.Connection:
     """The database at `path` with today's schema, created for its owner's eyes only if there is none.
 
     Every commit is on the disk when it returns (WAL, synchronous=FULL; but see `has_write_ahead_log`). Raises
-    `sqlite3.Error` (see `is_damaged`, `explained`), MemoryAccessError or MemoryFormatError.
+    `sqlite3.Error` (see `is_damaged`, `explained`), MemoryAccessError, MemoryKeyError, MemoryFormatError, or
+    MemoryBusyError if another program is replacing the file.
     """
     _create_privately(path)
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    file_id = path.stat().st_ino
+    connection = connect(path, key, BUSY_TIMEOUT_S)
     with ExitStack() as undo:
         undo.callback(connection.close)
+        # A flipped bit in a word costs a letter, not every answer that holds it; and sqlite3's error would quote it.
+        connection.text_factory = partial(str, encoding="utf-8", errors="replace")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         if path.stat().st_size <= CHECKED_BYTES:
@@ -52,6 +62,9 @@ def open_database(path: Path) -> sqlite3.Connection:
         # A read-only file or directory is better found out now than with the first turn.
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("ROLLBACK")
+        if path.stat().st_ino != file_id:  # encrypted or decrypted meanwhile: this connection has the file it was
+            raise MemoryBusyError(f"the memory {path} was just replaced by another program; try again")
+        _wipe_if_due(connection, path)
         undo.pop_all()
     return connection
 
@@ -60,6 +73,22 @@ def has_write_ahead_log(connection: sqlite3.Connection) -> bool:
     """False where the file system allows none: SQLite then keeps a rollback journal, without complaint."""
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
     return bool(mode == "wal")
+
+
+def is_alone(connection: sqlite3.Connection) -> bool:
+    """Whether no other connection has the file open now, of this program or another. Outside of a transaction."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        # Only the last connection of all can leave the write-ahead log.
+        alone = connection.execute("PRAGMA journal_mode = DELETE").fetchall() != [("wal",)]
+    except sqlite3.OperationalError as error:
+        if _code(error) != sqlite3.SQLITE_BUSY:
+            raise
+        alone = False
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    return alone
 
 
 def is_damaged(error: sqlite3.DatabaseError) -> bool:
@@ -91,6 +120,23 @@ def set_aside(path: Path) -> Path:
             f"{path} is damaged and could not be renamed to {aside.name}: {error.strerror}; make {path.parent} writable"
         ) from error
     return aside
+
+
+def copies_of(path: Path) -> tuple[Path, ...]:
+    """Files beside the memory at `path` that hold words of it: damaged ones that were set aside, and what a conversion
+    (`memory.conversion`) that was broken off left behind."""
+    aside = f"{path.stem}.corrupt-"
+    begun = beside_for_conversion(path).name
+    try:
+        names = sorted(entry.name for entry in path.parent.iterdir())
+    except OSError:
+        return ()
+    return tuple(path.with_name(name) for name in names if name.startswith((aside, begun)))
+
+
+def beside_for_conversion(path: Path) -> Path:
+    """Where a converted copy of the memory at `path` grows until it takes its place."""
+    return path.with_name(f"{path.name}.converting")
 
 
 def explained(error: sqlite3.Error, path: Path, doing: str) -> MemoryStoreError:
@@ -127,6 +173,15 @@ def _create_privately(path: Path) -> None:
         raise MemoryAccessError(
             f"cannot open the memory {path}: {error.strerror}; make the file and its directory writable for this user"
         ) from error
+
+
+def _wipe_if_due(connection: sqlite3.Connection, path: Path) -> None:
+    """Make up for a wiping that was broken off; where it cannot be done now, the next opening will try again."""
+    try:
+        if wiping.is_due(connection):
+            wiping.wipe(connection)
+    except sqlite3.OperationalError as error:  # damage is a DatabaseError of no narrower kind, and goes on
+        _LOG.warning("what was forgotten could not be wiped from the disk yet: %s", explained(error, path, "wipe"))
 
 
 def _check(connection: sqlite3.Connection) -> None:

@@ -35,3 +35,9 @@ class MemoryInputError(MemoryStoreError):
     """A turn or a name that cannot be stored. Nothing was written."""
 
     code = "memory_input"
+
+
+class MemoryKeyError(MemoryStoreError):
+    """The key of an encrypted memory is missing, unreadable or another one's. The file was left as it is."""
+
+    code = "memory_key"

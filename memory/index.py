@@ -1,72 +1,68 @@
-"""The full-text index of what was said: its rows, kept in the caller's transaction, and the search with its gate.
+"""The full-text index of what was said: its rows, kept in the caller's transaction, and where words were said.
 
 One row per utterance: row 2n is what the person said in turn n, row 2n+1 what they heard in reply. Columns are speaker,
-body, previous and next utterance, weighted 1, 2, 1, 0.5: on LoCoMo (all questions, share of evidence turns found) 65 %
-are among the first 5 and 74 % among the first 10 rows, against 58 % and 65 % with the body alone.
+body, previous and next utterance. Recall asks where a word stands in the body, and knows by that what stands beside it;
+the other columns let one query ask for words that are said close to each other, or around one person.
 
 The table is contentless: the words stand once, in `turns`, and a row is taken out by giving FTS5 the very text that was
 put in. So each row is a pure function of a turn and its two neighbours in the conversation, and the whole index can be
 rebuilt from `turns` at any time.
 
-Takes a connection whose transaction the caller owns; which turns a person may see is a condition of the query itself.
-Word statistics are those of the whole store; they change the order of what one person recalls, never whose it is.
+FTS5's own ranking reads every row that has any of the words: at 100,000 turns it takes 26 ms for four words. So only so
+many rows are asked for, the newest first; what they are worth is decided in `memory.scoring`.
+
+Takes a connection whose transaction the caller owns, and answers with rows of everybody: the caller keeps those of the
+pair that it asks for.
 """
 
-import math
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from memory.messages import Turn
-from memory.words import QueryWord, query_words, segmented
+from memory.words import QueryWord, segmented
 
 CREATE = (
     "CREATE VIRTUAL TABLE utterances USING fts5(speaker, body, previous, next, content='', "
     "tokenize='porter unicode61 remove_diacritics 2')"
 )
 
-MIN_COVERAGE = 0.35
-"""A turn is worth saying if it has this share of the query's words, each weighing what it is worth (IDF).
+MOST_ROWS = 3_000
+"""Rows that are asked for at most for all words of a query together: some 0.25 ms for a thousand."""
 
-Measured on three conversations of LoCoMo (756 turns) with the questions asked about them: 94 % of the right first
-finds pass, and of the questions about another family 11 % do, or 31 % when the names are taken out of them."""
+_FEWEST_ROWS, _MOST_ROWS_OF_A_WORD = 100, 1_000
+_MOST_COMMON, _MOST_RARE = 2, 4
+"""How many common words are looked for next to how many rare ones."""
 
-RELATIVE_SCORE = 0.5
-"""What scores less than this share of the best is left out: keeps 95 % of the evidence and drops 36 % of the rest."""
-
-_FEWEST_ROWS = 500
-"""Words are weighed as if there were at least so many rows, or a store of a few turns would find every word common."""
+_SMALL_SHARE = 0.25
+"""A person whose turns are fewer than this share of all is looked for among the rows around their own words."""
 
 _INSERT = "INSERT INTO utterances(rowid, speaker, body, previous, next) VALUES (?, ?, ?, ?, ?)"
 _DELETE = "INSERT INTO utterances(utterances, rowid, speaker, body, previous, next) VALUES ('delete', ?, ?, ?, ?, ?)"
-_SEARCH = """
-    SELECT utterances.rowid, -bm25(utterances, 1.0, 2.0, 1.0, 0.5) AS score
-    FROM utterances CROSS JOIN turns ON turns.id = utterances.rowid / 2
-    WHERE utterances MATCH ? AND turns.person_id = ? AND turns.character_id = ? AND turns.id <= ?
-    ORDER BY score DESC, utterances.rowid DESC LIMIT ?
-"""
+_SAID_IN = """
+    SELECT group_concat(rowid) FROM
+    (SELECT rowid FROM utterances WHERE utterances MATCH ? AND rowid <= ? ORDER BY rowid DESC LIMIT ?)
+"""  # as one text: a row of its own for each takes three times as long
 
 _Row = tuple[int, str, str, str, str]
+_NONE = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """Whose turns are searched, and up to which one. `names` are those of the person and of the character."""
+class Found:
+    """Rows of utterances that have a word, each once, in no order.
 
-    person_id: int
-    character_id: int
-    names: tuple[str, str]
-    newest_turn_id: int
+    `after_it`, `before_it`: rows of the person right after or before which it was said; the id of that utterance, only
+    the order of the conversation tells. `is_all`: there are no others up to the newest.
+    """
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hit:
-    """A turn that the search found: by which of its utterances, and by which words."""
-
-    turn_id: int
-    score: float
-    in_reply: bool
-    words: tuple[str, ...]
+    ids: NDArray[np.int64]
+    after_it: NDArray[np.int64]
+    before_it: NDArray[np.int64]
+    is_all: bool
 
 
 def add(connection: sqlite3.Connection, turn: Turn, before: Turn | None) -> None:
@@ -107,61 +103,52 @@ def rebuild(connection: sqlite3.Connection, turns: Iterable[Turn]) -> None:
         before = turn
 
 
-def search(connection: sqlite3.Connection, query: str, scope: Scope, limit: int) -> list[Hit]:
-    """The best turns that this person had with this character; none that is not worth saying.
+def said_in(
+    connection: sqlite3.Connection, words: Sequence[QueryWord], *, person: str, share: float, newest_id: int
+) -> list[Found]:
+    """For each word, the utterances up to `newest_id` that have it: all of them, or, of a common word, the newest ones
+    and those next to a rare word of the query.
 
-    Best first, newer first among equals, at most `limit`. Any `query` will do; the two names in it help to tell who
-    said something, but are no reason to recall anything. A turn may be found by what was said right before or after it.
+    `share` is the share of all utterances that the asking pair has: if that is small, only utterances of `person` and
+    those right beside them are looked at.
     """
-    words = query_words(query)
-    names = {word.shown for name in scope.names for word in query_words(name)}
-    reasons = [word for word in words if word.shown not in names]
-    if not reasons:
-        return []
-    any_word = " OR ".join(word.phrase for word in words)
-    # Twice the limit, since both utterances of a turn may be found.
-    found = connection.execute(
-        _SEARCH, (any_word, scope.person_id, scope.character_id, scope.newest_turn_id, 2 * limit)
-    ).fetchall()
-    if not found:
-        return []
-    rows = [(rowid, score) for rowid, score in found if score >= RELATIVE_SCORE * found[0][1]]
-    evidence = _Evidence(connection, reasons, [rowid for rowid, _ in rows])
-    hits: dict[int, Hit] = {}
-    for rowid, score in rows:
-        if evidence.coverage(rowid) >= MIN_COVERAGE:
-            hit = Hit(turn_id=rowid // 2, score=score, in_reply=bool(rowid % 2), words=evidence.words(rowid))
-            hits.setdefault(hit.turn_id, hit)
-    return list(hits.values())[:limit]
+    limit = max(_FEWEST_ROWS, min(_MOST_ROWS_OF_A_WORD, MOST_ROWS // max(1, len(words))))
+    search = _Search(connection, person if share < _SMALL_SHARE else None, newest_id, limit)
+    found = [search.rows(word.phrase) for word in words]
+    rare = [word.phrase for word, each in zip(words, found, strict=True) if each.is_all and each.ids.size]
+    common = [number for number, each in enumerate(found) if not each.is_all and each.ids.size]
+    # Of the newest rows, those of a rarer word reach further back.
+    for number in sorted(common, key=lambda number: int(found[number].ids.min()))[: _MOST_COMMON if rare else 0]:
+        close = search.rows_close_to(words[number].phrase, rare[:_MOST_RARE])
+        found[number] = replace(found[number], ids=np.union1d(found[number].ids, close))
+    return found
 
 
-class _Evidence:
-    """Which words of the query stand in which of the rows found or beside them, and how much of the query that is."""
+class _Search:
+    """The index, asked about one person or, without one, about everybody."""
 
-    def __init__(self, connection: sqlite3.Connection, words: Sequence[QueryWord], rowids: Sequence[int]) -> None:
-        (n_turns,) = connection.execute("SELECT coalesce(max(id), 0) FROM turns").fetchone()  # cheap, and near enough
-        n_rows = max(2 * n_turns, _FEWEST_ROWS)
-        marks = ", ".join("?" * len(rowids))
-        in_row = f"SELECT rowid FROM utterances WHERE utterances MATCH ? AND rowid IN ({marks})"  # noqa: S608
-        self._weights: list[float] = []
-        self._rows: list[set[int]] = []
-        for word in words:
-            (n,) = connection.execute(
-                "SELECT count(*) FROM utterances WHERE utterances MATCH ?", (f"body : {word.phrase}",)
-            ).fetchone()
-            weight = math.log1p((n_rows - n + 0.5) / (n + 0.5))
-            # About half of all pairs straddle two words; one that was never said is likely such a pair.
-            self._weights.append(weight / 2 if word.is_pair and n == 0 else weight)
-            said = f"{{body previous next}} : {word.phrase}"
-            self._rows.append({rowid for (rowid,) in connection.execute(in_row, (said, *rowids))})
-        self._shown = [word.shown for word in words]
+    def __init__(self, connection: sqlite3.Connection, person: str | None, newest_id: int, limit: int) -> None:
+        self._connection, self._newest_id, self._limit = connection, newest_id, limit
+        name = segmented(person or "").replace("\0", " ").replace('"', " ")
+        self._around = f'speaker : "{name}" AND ' if any(map(str.isalnum, name)) else ""
 
-    def words(self, rowid: int) -> tuple[str, ...]:
-        return tuple(word for word, rows in zip(self._shown, self._rows, strict=True) if rowid in rows)
+    def rows(self, phrase: str) -> Found:
+        if not self._around:
+            ids = self._ask(f"body : {phrase}")
+            return Found(ids=ids, after_it=_NONE, before_it=_NONE, is_all=ids.size < self._limit)
+        own, after_it, before_it = (
+            self._ask(f"{self._around}{column} : {phrase}") for column in ("body", "previous", "next")
+        )
+        is_all = max(own.size, after_it.size, before_it.size) < self._limit
+        return Found(ids=own, after_it=after_it, before_it=before_it, is_all=is_all)
 
-    def coverage(self, rowid: int) -> float:
-        matched = sum(weight for weight, rows in zip(self._weights, self._rows, strict=True) if rowid in rows)
-        return matched / sum(self._weights)
+    def rows_close_to(self, phrase: str, others: Sequence[str]) -> NDArray[np.int64]:
+        """The rows with a word that have one of the others in them or right beside them."""
+        return self._ask(f"body : {phrase} AND {{body previous next}} : ({' OR '.join(others)})")
+
+    def _ask(self, expression: str) -> NDArray[np.int64]:
+        (rows,) = self._connection.execute(_SAID_IN, (expression, self._newest_id, self._limit)).fetchone()
+        return np.fromstring(rows, np.int64, sep=",") if rows else _NONE
 
 
 def _user_row(turn: Turn, previous: str) -> _Row:

@@ -95,13 +95,16 @@ class Query:
     """What is being said now, for recall.
 
     `at` is the person's own time, aware of its zone: "yesterday" counts from it. `embedding` and `feelings` are packed
-    as in `Meaning`; without them recall goes by words alone. The newest `exclude_newest` turns are left out, since the
+    as in `Meaning`; without them recall goes by words alone. The embedding is best that of
+    `memory.asking.in_first_person`; `encoder` is the fingerprint of what made it, without which it is taken to be that of
+    the newest meaning: only meanings of the same are compared. The newest `exclude_newest` turns are left out, since the
     prompt holds them anyway. `gate`: whether what is not worth saying is left out.
     """
 
     text: str
     at: datetime
     embedding: bytes | None = None
+    encoder: str | None = None
     feelings: bytes | None = None
     limit: int
     exclude_newest: int = 0

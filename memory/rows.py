@@ -92,8 +92,11 @@ def newest_turn_id(connection: sqlite3.Connection, pair: Pair, *, skip: int) -> 
 
 
 def turn(connection: sqlite3.Connection, turn_id: int) -> Turn:
-    """The turn of this id, which exists."""
-    return next(_turns(connection.execute(f"{_TURNS} WHERE turns.id = ?", (turn_id,))))
+    """The turn of this id. Raises MemoryInputError if there is none: another program may just have forgotten it."""
+    found = next(_turns(connection.execute(f"{_TURNS} WHERE turns.id = ?", (turn_id,))), None)
+    if found is None:
+        raise MemoryInputError(f"turn {turn_id} is not there any more; ask again")
+    return found
 
 
 def all_turns(connection: sqlite3.Connection) -> Iterator[Turn]:

@@ -130,6 +130,12 @@ _TABLES_2 = (
         UPDATE progress SET turn_id = min(turn_id, OLD.first_turn_id - 1)
         WHERE work = 'summaries' AND person_id = OLD.person_id AND character_id = OLD.character_id;
     END""",
+    # A meaning that comes late or anew is compared with its neighbours by the next sleep.
+    """CREATE TRIGGER meanings_stored AFTER INSERT ON meanings BEGIN
+        UPDATE progress SET turn_id = NEW.utterance_id / 2 - 1
+        WHERE work = 'repetitions' AND turn_id >= NEW.utterance_id / 2 AND (person_id, character_id) =
+            (SELECT person_id, character_id FROM turns WHERE id = NEW.utterance_id / 2);
+    END""",
     # One row. n: how often something was forgotten, so that whoever keeps a copy in RAM sees that it is stale.
     # wiping_due: what was forgotten is in no row any more, but can still be read in free pages and in the log.
     """CREATE TABLE forgettings (

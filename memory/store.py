@@ -20,10 +20,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from memory import index, rows
+from memory import index, recall, rows
+from memory.cipher import Key
 from memory.database import explained, has_write_ahead_log, is_damaged, is_index_damaged, open_database, set_aside
 from memory.errors import MemoryInputError
 from memory.messages import Query, Recalled, Turn
+from memory.mirror import Mirrors
 from memory.words import storable
 
 _LOG = logging.getLogger(__name__)
@@ -40,16 +42,21 @@ class MemoryStore:
     person or another character.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open the memory at `path`, creating it (file mode 600, directory mode 700) if there is none.
+    def __init__(self, path: Path, key: Key | None = None) -> None:
+        """Open the memory at `path`, creating it (file mode 600, directory mode 700) if there is none. With a key it is
+        encrypted (`memory.cipher`).
 
-        Raises MemoryAccessError, MemoryFullError, MemoryBusyError or MemoryFormatError.
+        Raises MemoryAccessError, MemoryFullError, MemoryBusyError, MemoryKeyError or MemoryFormatError.
         """
         self.path = path.absolute()
+        self._key = key
         self.notice: str | None = None
         """A sentence for people about the newest damage that was found and what was done about it, or about a place
         that makes commits less safe; None when all is well."""
-        self._conversations_lost = False
+        self._opened: dict[int, tuple[str, str]] = {}
+        """The pairs of the conversations opened here, which go on even when their file is set aside or forgotten."""
+        self.mirrors = Mirrors()
+        """What recall keeps in RAM of the file, for the functions of this package."""
         self._connection = self._open()
 
     def __enter__(self) -> Self:
@@ -72,7 +79,9 @@ class MemoryStore:
             newest = rows.newest_conversation(connection, pair)
             return rows.add_conversation(connection, pair) if newest is None else newest
 
-        return self.write("open a conversation", work)
+        conversation_id = self.write("open a conversation", work)
+        self._opened[conversation_id] = (storable(person), storable(character))
+        return conversation_id
 
     def commit_turn(self, turn: Turn) -> Turn:
         """Store a turn of an opened conversation; when this returns it is on the disk. Returns it with its `turn_id`.
@@ -95,7 +104,7 @@ class MemoryStore:
 
         def work(connection: sqlite3.Connection) -> Turn:
             pair = rows.ensure_pair(connection, turn.person, turn.character)
-            if self._conversations_lost:
+            if self._opened.get(turn.conversation_id) == (turn.person, turn.character):
                 rows.readopt_conversation(connection, turn.conversation_id, pair)
             return rows.add_turn(connection, pair, turn)
 
@@ -112,19 +121,7 @@ class MemoryStore:
 
     def recall(self, person: str, character: str, query: Query) -> tuple[Recalled, ...]:
         """At most `query.limit` memories of this pair that have to do with `query`, best first; often none."""
-
-        def work(connection: sqlite3.Connection) -> tuple[Recalled, ...]:
-            pair = rows.find_pair(connection, person, character)
-            newest = rows.newest_turn_id(connection, pair, skip=max(0, query.exclude_newest)) if pair else None
-            if pair is None or newest is None or query.limit <= 0:
-                return ()
-            scope = index.Scope(
-                person_id=pair[0], character_id=pair[1], names=(person, character), newest_turn_id=newest
-            )
-            hits = index.search(connection, query.text, scope, query.limit)
-            return tuple(_recalled(rows.turn(connection, hit.turn_id), hit) for hit in hits)
-
-        return self.read("recall", work)
+        return recall.recall(self, person, character, query)
 
     def write(self, doing: str, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
         """Run `work` in one transaction: all of it is on the disk when this returns, or nothing of it after an error.
@@ -150,7 +147,7 @@ class MemoryStore:
     def _open(self) -> sqlite3.Connection:
         try:
             try:
-                connection = open_database(self.path)
+                connection = open_database(self.path, self._key)
                 self._check_place(connection)
                 return connection
             except sqlite3.DatabaseError as error:
@@ -175,12 +172,11 @@ class MemoryStore:
         aside = set_aside(self.path)
         # Closed before a new file takes the name: closing removes the write-ahead log of that name.
         self._connection.close()
-        self._conversations_lost = True
         self._connection = self._begin_anew(aside)
 
     def _begin_anew(self, aside: Path) -> sqlite3.Connection:
         self._tell(f"the memory {self.path} was damaged; it is kept as {aside.name}, and an empty one begins")
-        return open_database(self.path)
+        return open_database(self.path, self._key)
 
     def _index_rebuilt(self) -> bool:
         try:
@@ -206,15 +202,3 @@ def _in_transaction(connection: sqlite3.Connection, work: _Work[_Result]) -> _Re
         if connection.in_transaction:
             connection.execute("ROLLBACK")
     return result
-
-
-def _recalled(turn: Turn, hit: index.Hit) -> Recalled:
-    speaker = turn.character if hit.in_reply else turn.person
-    return Recalled(
-        text=turn.reply_text if hit.in_reply else turn.user_text,
-        turn=turn,
-        in_reply=hit.in_reply,
-        said_at=turn.said_at,
-        score=hit.score,
-        why=f"{', '.join(hit.words)}: around what {speaker} said",
-    )

@@ -12,6 +12,7 @@ from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
+from memory.cipher import Key
 from memory.errors import MemoryStoreError
 from memory.messages import Query, Recalled, Turn
 from memory.store import MemoryStore
@@ -36,13 +37,13 @@ class AsyncMemory:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, path: Path) -> AsyncIterator[Self]:
+    async def open(cls, path: Path, key: Key | None = None) -> AsyncIterator[Self]:
         """Open the memory at `path`, close it when left. Raises what `MemoryStore` raises."""
         executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="memory")
         loop = asyncio.get_running_loop()
         opened = ExitStack()
         try:
-            store = await loop.run_in_executor(executor, lambda: opened.enter_context(MemoryStore(path)))
+            store = await loop.run_in_executor(executor, lambda: opened.enter_context(MemoryStore(path, key)))
             yield cls(store, executor)
         finally:
             # One thread, first come first served: when this has run, every commit before it has.

@@ -1,10 +1,11 @@
 """Who the companion is: read from a small TOML or JSON file, or from a Character Card (V2, V3 as JSON).
 
 Our own format has the keys `name`, `persona`, `greeting` and a list `examples` of `user` and `reply`, and lists of
-`adapters` and `steering`: files beside the character file, which are not opened here. The tables of its feelings are
-read by `models.temperament_file`. Of a card the name, description, personality, scenario, first message and example
-messages are taken; its lorebook, alternate greetings and embedded prompts are left to the importer in `tools`. Nothing
-in a character file is ever run.
+`adapters` and `steering`: files beside the character file, which are not opened here. The table `answers` has what it
+says where the guard speaks (`models.guard`), by category. The tables of its feelings are read by
+`models.temperament_file`. Of a card the name, description, personality, scenario, first message and example messages
+are taken; its lorebook, alternate greetings and embedded prompts are left to the importer in `tools`. Nothing in a
+character file is ever run.
 """
 
 import itertools
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import CharacterError
+from models.guard_rules import CATEGORIES, Category
 from models.key_check import check_keys
 from models.steering import MOST_WEIGHT, Adapter, ControlVector, Steering
 from models.temperament import Temperament
@@ -25,8 +27,11 @@ from models.temperament_file import TABLES, read_temperament
 MAX_FILE_BYTES = 64 << 10
 """Far more than any context holds; what is larger is no character."""
 
-_KEYS = ("name", "persona", "greeting", "examples", "adapters", "steering", *TABLES)
+_KEYS = ("name", "persona", "greeting", "examples", "adapters", "steering", "answers", *TABLES)
 _EXAMPLE_KEYS = ("user", "reply")
+_MOST_ANSWER_LETTERS = 300
+"""About twenty seconds of speech: whoever needs help stops listening then."""
+
 _ENTRIES = {"examples": "example", "adapters": "adapter", "steering": "control vector"}
 _STARTER = Path(__file__).parent / "characters" / "pip.toml"
 
@@ -43,7 +48,8 @@ class Exchange:
 class Character:
     """`persona` is said to the model, `greeting` (may be empty) to the person; `examples` go before every conversation
     as if they had been said. Texts are stripped; `name` and `persona` are never empty. `steering` is to be laid over
-    the model; whether its files are there and fit is not known here. `temperament` is how it feels."""
+    the model; whether its files are there and fit is not known here. `temperament` is how it feels, `answers` what it
+    says where the guard speaks, in place of what is usual there."""
 
     name: str
     persona: str
@@ -51,6 +57,7 @@ class Character:
     examples: tuple[Exchange, ...] = ()
     steering: Steering = field(default_factory=Steering)
     temperament: Temperament = field(default_factory=Temperament)
+    answers: tuple[tuple[Category, str], ...] = ()
 
 
 def starter_character() -> Character:
@@ -115,7 +122,23 @@ def _from_table(path: Path, table: Mapping[str, Any]) -> Character:
             ),
         ),
         temperament=read_temperament(path, table),
+        answers=tuple(_answers(path, table)),
     )
+
+
+def _answers(path: Path, table: Mapping[str, Any]) -> Iterator[tuple[Category, str]]:
+    answers = table.get("answers", {})
+    if not isinstance(answers, dict):
+        raise CharacterError(f"{path}: answers must be a table of texts, by what the guard has found")
+    check_keys(path, answers, CATEGORIES, " of answers")
+    for category in CATEGORIES:
+        if category in answers:
+            text = _text(path, answers, category, " of answers", required=True)
+            if len(text) > _MOST_ANSWER_LETTERS:
+                raise CharacterError(
+                    f"{path}: {category} of answers has {len(text)} letters; say it in {_MOST_ANSWER_LETTERS}"
+                )
+            yield category, text
 
 
 def _weighted_files(path: Path, table: Mapping[str, Any], key: str, weight_key: str) -> Iterator[tuple[Path, float]]:

@@ -6,21 +6,28 @@ between them (prompt, player, mouth, memory) is real.
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from device.conversation import Conversation
-from device.dialogue import Dialogue, DialogueSettings, Memory
+from device.dialogue import Dialogue, DialogueSettings
 from device.display import Update
+from device.feelings import Feelings
+from device.guarded import Guarding
+from device.housekeeping import Housekeeping
+from device.mind import Mind
+from device.reading import Reading
+from device.remembering import Memory, RecallSettings, Remembering
 from device.trace import Trace, Value
+from device.wishes import Wishes
 from firmware_bridge.body import Expression, ExpressionName
 from memory.messages import Turn
 from memory.worker import AsyncMemory
 from models.character import Character
-from models.messages import Finished, Piece, Prefilled, Prompt
+from models.messages import Finished, Message, Piece, Prefilled, Prompt
 from models.prompt import PromptBuilder
 from models.sampling import Sampling
 from models.stops import ReplyLimits
@@ -235,8 +242,52 @@ class RecordingBody:
     async def stop(self) -> None: ...
 
 
+async def _nothing_to_remove() -> None: ...
+
+
+def mind_of(
+    memory: Memory | None,
+    *,
+    recall_items: int = 2,
+    recall_tokens: int = 200,
+    reading: Reading | None = None,
+    feelings: Feelings | None = None,
+    guarding: Guarding | None = None,
+    on_forgotten: Callable[[], Awaitable[None]] = _nothing_to_remove,
+) -> Mind:
+    """What Pip has beside its model, in talk with Ada; a token of a recalled text is a letter."""
+    remembering = wishes = None
+    if memory is not None:
+        remembering = Remembering(
+            memory,
+            person=PERSON,
+            character=NAME,
+            recall=RecallSettings(items=recall_items, tokens=recall_tokens),
+            measure=len,
+            reading=reading,
+            redact=guarding.kept if guarding is not None else str,
+        )
+        wishes = Wishes(remembering, character=NAME, language="en", on_forgotten=on_forgotten)
+    return Mind(
+        reading=reading,
+        remembering=remembering,
+        feelings=feelings,
+        guarding=guarding,
+        wishes=wishes,
+        chores=(),
+        notices=(),
+    )
+
+
 def dialogue_of(
-    brain: ScriptedBrain, memory: Memory | None, *, n_ctx: int = 4_000, recall_items: int = 2, restore_turns: int = 8
+    brain: ScriptedBrain,
+    memory: Memory | None,
+    *,
+    n_ctx: int = 4_000,
+    recall_items: int = 2,
+    restore_turns: int = 8,
+    mind: Mind | None = None,
+    on_turn_over: Callable[[Sequence[Message], int], Awaitable[None]] | None = None,
 ) -> Dialogue:
     """A dialogue of Ada with Pip, with one token per character."""
     tokens = CharacterTokens()
@@ -245,18 +296,31 @@ def dialogue_of(
         brain=brain,
         tokenizer=tokens,
         prompts=PromptBuilder(tokens, ChatTemplate(CHATML), character, n_ctx=n_ctx, reply_reserve=100),
-        memory=memory,
+        mind=mind or mind_of(memory, recall_items=recall_items),
+        on_turn_over=on_turn_over,
         settings=DialogueSettings(
-            person=PERSON,
-            character=NAME,
             limits=ReplyLimits(max_tokens=100),
             max_sentences=3,
             language="en",
             sampling=Sampling(),
             restore_turns=restore_turns,
-            recall_items=recall_items,
         ),
     )
+
+
+async def talk_with(dialogue: Dialogue, *lines: str) -> str:
+    """Say these lines, one turn after the other, and hear each answer to its end. Returns the last answer."""
+    answer = ""
+    for line in lines:
+        prepared = await dialogue.prepare(line)
+        await dialogue.take(prepared)
+        async with aclosing(dialogue.reply(prepared)) as reply:
+            spoken = [piece async for piece in reply if isinstance(piece, Piece)]
+        answer = "".join(piece.text for piece in spoken)
+        await dialogue.record(line, spoken, len(answer), interrupted=False, remembers=prepared.remembers)
+        await dialogue.settle()
+        await dialogue.turn_over()
+    return answer
 
 
 def said(dialogue: Dialogue) -> list[tuple[str, str]]:
@@ -319,6 +383,8 @@ async def scene(
     n_ctx: int = 4_000,
     trace_file: Path | None = None,
     speculate: bool = True,
+    mind: Callable[[AsyncMemory], Mind] = mind_of,
+    housekeeping: Housekeeping | None = None,
 ) -> AsyncIterator[Scene]:
     """Everything opened around a conversation that is not running yet."""
     records: list[dict[str, Value]] = []
@@ -326,7 +392,7 @@ async def scene(
     brain, speaker, voice = ScriptedBrain(*replies), HandSpeaker(by_itself=by_itself), voice or ToneVoice()
     person, body, display = ScriptedPerson(), RecordingBody(), RecordingDisplay()
     async with AsyncMemory.open(folder / "memory.db") as memory:
-        dialogue = dialogue_of(brain, memory, n_ctx=n_ctx)
+        dialogue = dialogue_of(brain, memory, n_ctx=n_ctx, mind=mind(memory))
         await dialogue.restore()
         async with Mouth(voice, Player(speaker)) as mouth:
             with Trace(trace_file, records.append) as trace:
@@ -347,6 +413,7 @@ async def scene(
                         body=body,
                         trace=trace,
                         display=display,
+                        housekeeping=housekeeping,
                         sound_faults=sound_faults.copy,
                         speculate=speculate,
                     ),

@@ -1,12 +1,13 @@
 """The dialogue: history, prompt and memory hold what was heard, nothing else, and the last conversation goes on."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from device.dialogue import RECALL_LETTERS, ReplyEvent
+from device.dialogue import ReplyEvent
 from memory.messages import Query, Recalled, Turn
 from memory.worker import AsyncMemory
 from models.errors import PromptTooLongError
@@ -40,6 +41,9 @@ class RecallingMemory:
             Recalled(text=turn.user_text, turn=turn, said_at=turn.said_at, score=1.0, why="")
             for turn in self.turns[: query.limit]
         )
+
+    async def ask(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return ()
 
 
 def turn(user_text: str, reply_text: str) -> Turn:
@@ -142,7 +146,7 @@ def test_recalled_words_are_bounded() -> None:
     assert "a" * 150 in prompt
     assert not any(letters in prompt for letters in ("bb", "cc"))
     assert prompt.count("Earlier I told you") <= 2
-    assert len(prompt) < RECALL_LETTERS + 400
+    assert len(prompt) < 200 + 400
 
 
 def test_who_asks_the_same_thing_again_is_not_told_so() -> None:
@@ -204,7 +208,7 @@ def test_without_memory_there_is_a_conversation_all_the_same() -> None:
         dialogue = dialogue_of(ScriptedBrain(REPLY), None)
         assert not await dialogue.restore()
         prepared = await dialogue.prepare("Where do you live?")
-        assert prepared.n_recalled == 0
+        assert prepared.looked_up.items == ()
         answer = [item async for item in dialogue.reply(prepared)]
         await dialogue.record("Where do you live?", pieces(REPLY), len(REPLY), interrupted=False)
         assert said(dialogue) == [("user", "Where do you live?"), ("assistant", REPLY)]

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import random
 import shlex
 import shutil
 import socket
@@ -375,3 +376,18 @@ def pretend_python(folder: Path, does: str, monkeypatch: pytest.MonkeyPatch) -> 
     script.write_text(f"#!/bin/sh\n{does}\n")
     script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(script))
+
+
+def test_an_encrypted_memory_is_no_damaged_one(tmp_path: Path) -> None:
+    memory_file = tmp_path / "memory.db"
+    memory_file.write_bytes(random.Random(1).randbytes(8192))
+    check = findings(tmp_path)["memories"]
+    assert check.status == "fail"
+    assert "no key is set" in check.what
+    assert "memory.key_file" in str(check.mend)
+
+
+def test_a_guard_that_can_name_nobody_is_pointed_out(tmp_path: Path) -> None:
+    check = findings(tmp_path)["guard"]
+    assert check.status == "warn"
+    assert "emergency_hint" in str(check.mend)

@@ -1,17 +1,16 @@
-"""What was acknowledged is there whatever happens: kill -9, a full disk, a damaged file, no permission, versions."""
+"""What was acknowledged is there whatever happens: a full disk, a damaged file, no permission, versions."""
 
 import logging
 import os
 import random
 import resource
-import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,54 +19,9 @@ import pytest
 from memory import database
 from memory.errors import MemoryAccessError, MemoryBusyError, MemoryFormatError, MemoryFullError, MemoryStoreError
 from memory.schema import SCHEMA_VERSION
+from memory.sleep import take_step
 from memory.store import MemoryStore
-from tests.memory.making import index_terms, recall, remember
-
-_COMMITTER = """
-import sys
-from pathlib import Path
-from memory.messages import Turn
-from memory.store import MemoryStore
-
-life = sys.argv[2]
-with MemoryStore(Path(sys.argv[1])) as store:
-    conversation = store.open_conversation("Anna", "Luna")
-    for n in range(100_000):
-        turn = Turn(
-            conversation_id=conversation, person="Anna", character="Luna", user_text=f"life {life} turn {n}",
-            reply_text="word " * 200, said_at=float(n),
-        )
-        print(store.commit_turn(turn).turn_id, turn.user_text, flush=True)
-"""
-
-
-def test_kill_9_while_committing_loses_nothing_acknowledged(tmp_path: Path) -> None:
-    path = tmp_path / "memory.db"
-    acknowledged: dict[int, str] = {}
-    chance = random.Random(7)
-    deadline = time.monotonic() + 12.0
-    n_kills = 0
-    while n_kills < 30 and time.monotonic() < deadline:
-        command = [sys.executable, "-c", _COMMITTER, str(path), str(n_kills)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
-            assert process.stdout is not None
-            lines = [process.stdout.readline()]
-            time.sleep(chance.uniform(0.0, 0.03))  # not for anything to happen: the kill is to fall anywhere
-            process.send_signal(signal.SIGKILL)
-            lines += process.stdout.readlines()
-        n_kills += 1
-        # The kill may have cut the last line short; such a turn was not acknowledged.
-        acknowledged.update((int(n), text) for n, text in (x[:-1].split(" ", 1) for x in lines if x.endswith("\n")))
-    with MemoryStore(path) as store:
-        kept = {turn.turn_id: turn.user_text for turn in store.last_turns("Anna", "Luna", 1_000_000)}
-        assert store.notice is None
-    assert n_kills >= 5
-    assert acknowledged.items() <= kept.items()
-    assert len(kept) <= len(acknowledged) + n_kills
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    n_indexed = len({row for term, row, column, _ in index_terms(path) if (term, column) == ("life", "body")})
-    assert n_indexed == len(kept)
+from tests.memory.making import recall, remember
 
 
 def _garble(path: Path) -> None:
@@ -204,6 +158,26 @@ def test_a_failed_write_refuses_the_turn_and_takes_it_once_writing_works(tmp_pat
             assert store.last_turns("Anna", "Luna", 9) == (first,)
         second = remember(store, "second " * 2_000)
         assert store.last_turns("Anna", "Luna", 9) == (first, second)
+
+
+def test_a_sleep_that_cannot_be_written_changes_nothing_and_is_made_up_for(tmp_path: Path) -> None:
+    path = tmp_path / "memory.db"
+    at = datetime.fromtimestamp(1_700_100_000, UTC)
+    with MemoryStore(path) as store:
+        for n in range(30):
+            remember(store, f"I saw {n} red kites above the lake.", said_at=1_700_000_000.0 + 3600 * n)
+        with _files_no_larger_than(Path(f"{path}-wal").stat().st_size + 100):
+            with pytest.raises(MemoryStoreError, match=r"cannot put memories in order in .*memory\.db"):
+                take_step(store, at)
+            assert _count(path, "summaries") == _count(path, "progress") == 0
+        while take_step(store, at):
+            pass
+    assert _count(path, "summaries") == 30
+
+
+def _count(path: Path, table: str) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import pytest
 
 from models.character import MAX_FILE_BYTES, Character, Exchange, load_character, starter_character
 from models.errors import CharacterError
+from models.guard_rules import CATEGORIES
 from models.steering import Adapter, ControlVector, Steering
 from tests.assets import ASSETS, WITHOUT_ASSETS
 
@@ -54,6 +55,11 @@ def test_the_same_in_json(tmp_path: Path) -> None:
     assert character.steering == Steering()
 
 
+def test_answers_are_read(tmp_path: Path) -> None:
+    content = START + '[answers]\nmedical = " Ask a doctor. "\nabuse = "Tell it."'
+    assert load_character(written(tmp_path, content)).answers == (("abuse", "Tell it."), ("medical", "Ask a doctor."))
+
+
 def test_files_to_steer_by_lie_beside_the_character(tmp_path: Path) -> None:
     content = f"""
 name = "Pip"
@@ -95,6 +101,10 @@ strength = -2
         (START + '[[steering]]\nfile = "a\\u0000b"', "NUL"),
         (START + '[[steering]]\nfile = "a"\nstrength = "1"', "strength of control vector 1 must be a number"),
         (START + '[[steering]]\nfile = "a"\nstrength = 1e400', "between -100 and 100"),
+        (START + "answers = 3", "answers must be a table"),
+        (START + '[answers]\nself_ham = "x"', "'self_ham' of answers; did you mean 'self_harm'?"),
+        (START + '[answers]\nabuse = " "', "abuse of answers is empty"),
+        (START + f'[answers]\nabuse = "{"a" * 400}"', "abuse of answers has 400 letters; say it in 300"),
         ('persona = "x"', "name is missing"),
         ('name = "Pip"\npersona = "  "', "persona is empty"),
         ('name = 3\npersona = "x"', "name must be a text, not int"),
@@ -158,3 +168,5 @@ def test_the_starter_character_is_short() -> None:
     assert "grown-up" in pip.persona
     assert len(pip.persona.split()) < 80
     assert all(len(example.reply.split()) < 15 for example in pip.examples)
+    assert [category for category, _ in pip.answers] == list(CATEGORIES)
+    assert all(len(text) < 200 for _, text in pip.answers)

@@ -12,7 +12,7 @@ from models.messages import Message, Prompt
 from models.prompt import PromptBuilder
 from tools import bare_engines
 from tools.bare_engines import BareEngines, BareTurn, SaidTurn
-from voice.messages import Pcm, SpeechChunk, Transcript
+from voice.messages import NEUTRAL, Pcm, Prosody, SpeechChunk, Transcript
 
 IDLE, ASKING = 1_000, 2_000
 """Prompts of these tests are one of these and the number of messages before; tokens of a reply are its letters."""
@@ -60,7 +60,7 @@ class Voice:
     def __init__(self, work: Work) -> None:
         self._work = work
 
-    def synthesize(self, speech: str) -> Generator[SpeechChunk, None, None]:
+    def synthesize(self, speech: str, prosody: Prosody = NEUTRAL) -> Generator[SpeechChunk, None, None]:
         self._work.do("synthesize", speech, takes_s=0.5)
         yield SpeechChunk(samples=np.zeros(16, np.int16))
         self._work.do("second chunk", takes_s=99.0)

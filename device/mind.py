@@ -1,0 +1,173 @@
+"""What a dialogue has beside its model: memory, meaning, moods, a guard, and what is done about them in idle time.
+
+Opened here from the settings, for `device.companion` to hand to the dialogue. Each part may be missing, by the settings
+or because this machine lacks it; the conversation goes on without, and what is missing is said.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from device.chores import ExtractionChore, memory_chores
+from device.continuity import Continuity
+from device.feelings import Feelings, figures
+from device.guarded import Guarding, open_guarding
+from device.housekeeping import Chore
+from device.reading import Reading
+from device.remembering import RecallSettings, Remembering
+from device.settings import Settings
+from device.trace import Trace
+from device.wishes import Wishes
+from memory.worker import AsyncMemory
+from models.character import Character
+from models.encoder_worker import AsyncEncoder
+from models.errors import ModelError
+from models.mood import MoodState
+from models.prompt import PromptBuilder
+from models.worker import LlamaWorker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mind:
+    """All of it. `chores` are for `device.housekeeping`; `notices` say what is missing."""
+
+    reading: Reading | None
+    remembering: Remembering | None
+    feelings: Feelings | None
+    guarding: Guarding | None
+    wishes: Wishes | None
+    chores: tuple[Chore, ...]
+    notices: tuple[str, ...]
+
+
+def local_time() -> datetime:
+    """The person's own time, aware of its zone."""
+    return datetime.now().astimezone()
+
+
+@asynccontextmanager
+async def open_mind(
+    character: Character,
+    settings: Settings,
+    *,
+    person: str,
+    memory: AsyncMemory | None,
+    engine: LlamaWorker,
+    prompts: Callable[[Character], PromptBuilder],
+    continuity: Continuity,
+    trace: Trace | None,
+    on_notice: Callable[[str], None],
+) -> AsyncIterator[Mind]:
+    """Open what the settings ask for; the mood wakes up as it was, and is kept on leaving. `prompts` makes the builder
+    of a character's prompts; `on_notice` is told of what fails later.
+
+    Raises MemoryStoreError, and CharacterError where the character feels what no body can show.
+    """
+    language = settings.listen.language
+    notices: list[str] = []
+    async with AsyncExitStack() as stack:
+        reading = await _reading(stack, settings, notices, on_notice)
+        guarding = open_guarding(settings.guard, character, language)
+        if guarding is not None and guarding.notice:
+            notices.append(guarding.notice)
+        feelings = await _feelings(stack, character, settings, person, memory, trace)
+        remembering = wishes = None
+        chores: tuple[Chore, ...] = ()
+        if memory is not None:
+            remembering = Remembering(
+                memory,
+                person=person,
+                character=character.name,
+                recall=RecallSettings(
+                    items=settings.memory.recall_items,
+                    tokens=settings.memory.recall_tokens,
+                    strategy=settings.memory.recall_feelings,
+                ),
+                measure=lambda text: len(engine.vocabulary.tokenize(text, parse_special=False)),
+                reading=reading,
+                redact=guarding.kept if guarding is not None else str,
+                learns=settings.memory.extract != "off",
+                local_time=local_time,
+            )
+            wishes = Wishes(
+                remembering, character=character.name, language=language, on_forgotten=continuity.forget_talk
+            )
+            chores = _chores(character, settings, person, memory, engine, prompts, reading)
+        yield Mind(
+            reading=reading,
+            remembering=remembering,
+            feelings=feelings,
+            guarding=guarding,
+            wishes=wishes,
+            chores=chores,
+            notices=tuple(notices),
+        )
+
+
+async def _reading(
+    stack: AsyncExitStack, settings: Settings, notices: list[str], on_notice: Callable[[str], None]
+) -> Reading | None:
+    if not (settings.memory.enabled or settings.feelings.enabled or settings.guard.enabled):
+        return None
+    try:
+        return Reading(await stack.enter_async_context(AsyncEncoder.open()), on_notice)
+    except ModelError as error:
+        notices.append(f"nothing is recalled by its meaning, and words move no mood: {error}")
+        return None
+
+
+async def _feelings(
+    stack: AsyncExitStack,
+    character: Character,
+    settings: Settings,
+    person: str,
+    memory: AsyncMemory | None,
+    trace: Trace | None,
+) -> Feelings | None:
+    if not settings.feelings.enabled:
+        return None
+
+    told: dict[str, float] = {}
+
+    def tell(state: MoodState) -> None:
+        nonlocal told
+        before, told = told, figures(state)
+        if trace is not None and told != before:
+            mood: Any = told  # names that are none of the event's own
+            trace.event("mood", turn=0, **mood)
+
+    feelings = Feelings(character, memory=memory, person=person, on_change=tell)
+    await feelings.restore()
+    stack.push_async_callback(feelings.save, at_once=True)
+    return feelings
+
+
+def _chores(
+    character: Character,
+    settings: Settings,
+    person: str,
+    memory: AsyncMemory,
+    engine: LlamaWorker,
+    prompts: Callable[[Character], PromptBuilder],
+    reading: Reading | None,
+) -> tuple[Chore, ...]:
+    by_model = None
+    if settings.memory.extract == "model":
+        by_model = ExtractionChore(
+            memory, engine, prompts, person=person, character=character.name, local_time=local_time
+        )
+    return tuple(
+        memory_chores(
+            memory,
+            reading=reading,
+            by_model=by_model,
+            learns=settings.memory.extract != "off",
+            person=person,
+            character=character.name,
+            keep_days=settings.memory.keep_days,
+            keep_cited=settings.memory.keep_cited,
+            local_time=local_time,
+        )
+    )

@@ -1,0 +1,132 @@
+"""What a dialogue remembers: by words and by meaning, with what is due today, and without what is not to be kept."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from device.reading import Reading
+from device.remembering import RecallSettings, Remembering
+from memory import facts
+from memory.meanings import undescribed
+from memory.worker import AsyncMemory
+from tests.device.fake_encoder import WordEncoder
+from tests.device.fakes import NAME, PERSON
+
+MORNING = datetime(2026, 5, 4, 8, tzinfo=UTC)
+
+
+class Clock:
+    """The person's own time, as the test sets it."""
+
+    def __init__(self) -> None:
+        self.now = MORNING
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def with_memory(
+    folder: Path,
+    work: Callable[[Remembering, AsyncMemory, Clock], Awaitable[None]],
+    *,
+    tokens: int = 200,
+    encoder: WordEncoder | None = None,
+    redact: Callable[[str], str] = str,
+) -> None:
+    async def main() -> None:
+        clock = Clock()
+        async with AsyncMemory.open(folder / "memory.db") as memory:
+            remembering = Remembering(
+                memory,
+                person=PERSON,
+                character=NAME,
+                recall=RecallSettings(items=2, tokens=tokens),
+                measure=len,
+                reading=Reading(encoder or WordEncoder()),
+                redact=redact,
+                local_time=clock,
+            )
+            await remembering.open()
+            await work(remembering, memory, clock)
+
+    asyncio.run(main())
+
+
+async def block(remembering: Remembering, text: str) -> str:
+    read = await Reading(WordEncoder()).read(text)
+    return (await remembering.look_up(text, 0, read)).block
+
+
+async def keep(remembering: Remembering, *texts: str) -> None:
+    for text in texts:
+        await remembering.keep(text, "I see.", interrupted=False)
+    await remembering.digest()
+
+
+def test_what_was_said_comes_back_as_it_was_said(tmp_path: Path) -> None:
+    async def work(remembering: Remembering, _memory: AsyncMemory, _clock: Clock) -> None:
+        await keep(remembering, "We planted tulips behind the shed.", "The soup was too salty.")
+        told = await block(remembering, "Where are my tulips?")
+        assert 'Earlier I told you: "We planted tulips behind the shed."' in told
+
+    with_memory(tmp_path, work)
+
+
+def test_every_kept_turn_is_read_once_and_its_facts_are_learned(tmp_path: Path) -> None:
+    encoder = WordEncoder()
+
+    async def work(remembering: Remembering, memory: AsyncMemory, _clock: Clock) -> None:
+        await keep(remembering, "My dog is called Rex.")
+        await remembering.digest()
+        assert sorted(encoder.read) == ["I see.", "My dog is called Rex."]
+        assert await memory.ask(undescribed, 9, "words") == ()
+        (dog,) = await memory.ask(facts.current, PERSON, NAME)
+        assert (dog.relation, dog.object) == ("pet", "dog called Rex")
+
+    with_memory(tmp_path, work, encoder=encoder)
+
+
+def test_a_birthday_comes_up_on_its_day_until_it_was_talked_about(tmp_path: Path) -> None:
+    async def work(remembering: Remembering, _memory: AsyncMemory, clock: Clock) -> None:
+        await keep(remembering, "My birthday is on May 6.")
+        assert await block(remembering, "Hello!") == ""
+        clock.now = MORNING + timedelta(days=2)
+        looked_up = await remembering.look_up("Hello!", 0, None)
+        assert looked_up.block == "Today is my birthday."
+        remembering.answered(looked_up)
+        assert await block(remembering, "Hello again!") == ""
+
+    with_memory(tmp_path, work)
+
+
+def test_a_prompt_gets_no_more_than_it_may_hold(tmp_path: Path) -> None:
+    async def work(remembering: Remembering, _memory: AsyncMemory, _clock: Clock) -> None:
+        await keep(remembering, "I have a kite that is red and green and blue and flies high.", "My kite is broken.")
+        assert await block(remembering, "What about my kite?") == 'Earlier I told you: "My kite is broken."'
+
+    with_memory(tmp_path, work, tokens=50)
+
+
+def test_what_is_not_to_be_kept_is_taken_out_and_said_so(tmp_path: Path) -> None:
+    async def work(remembering: Remembering, memory: AsyncMemory, _clock: Clock) -> None:
+        assert await remembering.keep("I like kites.", "", interrupted=False)
+        assert not await remembering.keep("The password is banana.", "", interrupted=False)
+        kept = [turn.user_text for turn in await remembering.last_turns(9)]
+        assert kept == ["I like kites.", "The password is hidden."]
+
+    with_memory(tmp_path, work, redact=lambda text: text.replace("banana", "hidden"))
+
+
+def test_without_anything_that_reads_words_alone_are_remembered(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work(remembering: Remembering, _memory: AsyncMemory, _clock: Clock) -> None:
+        await keep(remembering, "We planted tulips behind the shed.")
+        looked_up = await remembering.look_up("Where are my tulips?", 0, None)
+        assert "tulips behind the shed" in looked_up.block
+
+    with_memory(tmp_path, work, encoder=WordEncoder(fails=True))
+    assert caplog.text.count("install Familiar again") == 1
