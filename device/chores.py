@@ -5,11 +5,14 @@ through for facts, one episode summarised, old turns forgotten, what was forgott
 says what is to be done, this only runs it.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from datetime import datetime
+from pathlib import Path
 
 from device.housekeeping import Chore
+from device.memory_file import forget_talks
 from device.reading import Reading
 from device.remembering import Memory, meaning_of
 from memory import extraction, forgetting, learning, meanings, retention, sleep
@@ -126,9 +129,11 @@ def memory_chores(
     character: str,
     keep_days: int,
     keep_cited: bool,
+    states: Path,
     local_time: LocalTime,
 ) -> Iterator[Chore]:
-    """All chores of a memory. `keep_days`: 0 lets nothing leave by its age."""
+    """All chores of a memory. `keep_days`: 0 lets nothing leave by its age. `states` is the folder of what the engine
+    has saved of conversations, which leaves with them."""
 
     async def learn() -> bool:
         now = local_time()
@@ -137,7 +142,9 @@ def memory_chores(
 
     async def leave() -> bool:
         before = local_time().timestamp() - keep_days * 86_400
-        return not (await memory.ask(retention.leave, before, keep_cited=keep_cited)).is_nothing
+        gone = await memory.ask(retention.leave, before, keep_cited=keep_cited)
+        await asyncio.to_thread(forget_talks, states, gone.pairs)
+        return not gone.is_nothing
 
     async def take_step() -> bool:
         return await memory.ask(sleep.take_step, local_time()) is not None

@@ -22,6 +22,7 @@ from device.mind import Mind, open_mind
 from device.paths import memory_file, states_dir
 from device.settings import Settings
 from device.trace import Trace
+from memory.errors import MemoryKeyError, MemoryStoreError
 from memory.worker import AsyncMemory
 from models.character import Character, load_character, starter_character
 from models.engine import EngineSettings, LlamaEngine
@@ -111,9 +112,7 @@ async def open_dialogue(
     choice = choose_model(settings, where.store)
     person = settings.person.name or UNNAMED_PERSON
     async with AsyncExitStack() as stack:
-        memory = None
-        if settings.memory.enabled:
-            memory = await stack.enter_async_context(AsyncMemory.open(where.memory, memory_key(settings.memory)))
+        memory, no_memory = await _open_memory(stack, settings, where.memory)
         engine = await stack.enter_async_context(LlamaWorker.open(choice.path, engine_settings(settings, choice)))
         await engine.steer(character.steering)
         brain = await stack.enter_async_context(
@@ -125,7 +124,7 @@ async def open_dialogue(
                 where.states,
                 person=person,
                 character=character.name,
-                keeps_talk=settings.memory.enabled and settings.memory.key_file is None,  # nothing encrypts it
+                keeps_talk=memory is not None and settings.memory.key_file is None,  # nothing encrypts it
             )
         )
         mind = await stack.enter_async_context(
@@ -137,6 +136,7 @@ async def open_dialogue(
                 engine=engine,
                 prompts=lambda other: prompt_builder(engine, other, settings, instructions=""),
                 continuity=continuity,
+                states=where.states,
                 trace=trace,
                 on_notice=on_notice,
             )
@@ -156,11 +156,24 @@ async def open_dialogue(
             ),
         )
         settled = await _continue(dialogue, continuity)
-        notices = (choice.notice, memory.notice if memory else None, *mind.notices)
+        notices = (choice.notice, memory.notice if memory else no_memory, *mind.notices)
         try:
             yield OpenDialogue(dialogue=dialogue, mind=mind, settled=settled, notices=tuple(filter(None, notices)))
         finally:
             await _keep(dialogue, continuity)
+
+
+async def _open_memory(stack: AsyncExitStack, settings: Settings, path: Path) -> tuple[AsyncMemory | None, str | None]:
+    """The memory; where it cannot be used (a newer version's, no rights, a full disk), None and why. A conversation
+    without is better than none, but one that was to be encrypted and lacks its key is a mistake in the settings."""
+    if not settings.memory.enabled:
+        return None, None
+    try:
+        return await stack.enter_async_context(AsyncMemory.open(path, memory_key(settings.memory))), None
+    except MemoryKeyError:
+        raise
+    except MemoryStoreError as error:
+        return None, f"nothing that is said now will be remembered: {error}"
 
 
 async def _continue(dialogue: Dialogue, continuity: Continuity) -> Prefilled | None:

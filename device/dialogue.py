@@ -6,18 +6,20 @@ of it was really heard: that, and nothing else, becomes history. Voice (`device.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Protocol
 
 from device.given import Forgets, Given
 from device.guarded import GuardedPiece
+from device.history import continued_from, is_among, messages_of, turn_count
 from device.mind import Mind
 from device.remembering import LookedUp
-from memory.messages import Turn
+from firmware_bridge.body import Expression
+from memory.errors import MemoryStoreError
 from models.encoder import Encoded
 from models.errors import PromptTooLongError
 from models.messages import Finished, Message, Piece, Prefilled, Prompt
@@ -27,6 +29,8 @@ from models.stops import ReplyLimits
 from voice.borders import ends_sentence
 from voice.clauses import ClauseSplitter
 from voice.messages import Clause
+
+log = logging.getLogger(__name__)
 
 END_OF_SPEECH = ("\n",)
 """What is said aloud is one paragraph; a small model that begins another has lost the thread."""
@@ -140,11 +144,11 @@ class Dialogue:
         await self._remembering.open()
         n_saved = len(saved) + TURNS_SINCE_SAVED if saved else 0
         turns = await self._remembering.last_turns(self._settings.restore_turns + n_saved)
-        remembered = [message for turn in turns for message in _remembered(turn)]
-        continued = _continued(saved, remembered)
+        remembered = [message for turn in turns for message in messages_of(turn)]
+        continued = continued_from(saved, remembered)
         if continued is None:
             newest = turns[max(0, len(turns) - self._settings.restore_turns) :]
-            self._history = [message for turn in newest for message in _remembered(turn)]
+            self._history = [message for turn in newest for message in messages_of(turn)]
         else:
             self._history = continued
         return continued is not None
@@ -266,16 +270,24 @@ class Dialogue:
                         return
                 yield item
 
-    async def take(self, prepared: Prepared) -> None:
-        """These words are what was said, and their answer is about to be heard: what that entails happens now, once."""
-        given = prepared.given
+    async def take(self, prepared: Prepared) -> Piece | None:
+        """These words are what was said, and their answer is about to be heard: what that entails happens now, once.
+
+        Returns what is to be said in place of the answer, if it promises what could not be done.
+        """
+        given, instead = prepared.given, None
         if given is not None:
-            await given.carry_out()
-            await self._forget(given.forgets)
+            try:
+                await given.carry_out()
+                await self._forget(given.forgets)
+            except MemoryStoreError as error:
+                log.warning("what somebody wished could not be done: %s", error)
+                instead = given.failed
         elif self._remembering is not None:
-            self._remembering.answered(prepared.looked_up)
+            self._remembering.taken(prepared.text, prepared.looked_up)
         if self._wishes is not None:
             self._wishes.taken()
+        return instead
 
     async def record(
         self,
@@ -316,10 +328,14 @@ class Dialogue:
         if self._on_turn_over is not None and not self.is_off_record:
             await self._on_turn_over(self.history, self.n_recorded)
 
+    def expression(self, at_s: float) -> Expression | None:
+        """What the body shows of how the character feels, at `at_s` of the monotonic clock; None for nothing."""
+        return self._feelings.expression(at_s) if self._feelings is not None else None
+
     @property
     def is_off_record(self) -> bool:
         """Whether the history has words in it that are not to be kept on any disk."""
-        self._off_record = [message for message in self._off_record if _is_in(message, self._history)]
+        self._off_record = [message for message in self._off_record if is_among(message, self._history)]
         return bool(self._off_record)
 
     async def remember(self, user_text: str) -> None:
@@ -346,8 +362,8 @@ class Dialogue:
     async def _look_up(self, text: str, read: Encoded | None) -> LookedUp:
         if self._remembering is None:
             return LookedUp()
-        kept = [message for message in self._history if not _is_in(message, self._off_record)]
-        return await self._remembering.look_up(text, _turn_count(kept), read)
+        kept = [message for message in self._history if not is_among(message, self._off_record)]
+        return await self._remembering.look_up(text, turn_count(kept), read)
 
     def _volatile(self, looked_up: LookedUp) -> str:
         """What changes from turn to turn, as one short block of prompt."""
@@ -358,29 +374,3 @@ class Dialogue:
         reply = cut_reply(self._tokenizer, pieces, heard_end)
         asked = [Message(role="user", text=user_text)] if user_text else []
         return [*asked, reply] if reply else asked
-
-
-def _turn_count(history: Sequence[Message]) -> int:
-    """Turns in a history: each begins with words of the person, but for a reply to nothing, such as a greeting."""
-    roles = ["assistant", *(message.role for message in history)]
-    return sum(role == "user" or before == "assistant" for before, role in pairwise(roles))
-
-
-def _remembered(turn: Turn) -> list[Message]:
-    both = (Message(role="user", text=turn.user_text), Message(role="assistant", text=turn.reply_text))
-    return [message for message in both if message.text]
-
-
-def _continued(saved: Sequence[Message], remembered: Sequence[Message]) -> list[Message] | None:
-    """What was saved and what memory has after it; None where memory does not have just these messages in a row."""
-    texts = [(message.role, message.text.strip()) for message in remembered]
-    wanted = [(message.role, message.text.strip()) for message in saved]
-    for start in range(len(texts) - len(wanted), -1, -1):
-        if wanted and texts[start : start + len(wanted)] == wanted:
-            return [*saved, *remembered[start + len(wanted) :]]
-    return None
-
-
-def _is_in(message: Message, messages: Sequence[Message]) -> bool:
-    """This very message, not one of the same words."""
-    return any(message is other for other in messages)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from device.chores import ExtractionChore, memory_chores
@@ -57,11 +58,12 @@ async def open_mind(
     engine: LlamaWorker,
     prompts: Callable[[Character], PromptBuilder],
     continuity: Continuity,
+    states: Path,
     trace: Trace | None,
     on_notice: Callable[[str], None],
 ) -> AsyncIterator[Mind]:
     """Open what the settings ask for; the mood wakes up as it was, and is kept on leaving. `prompts` makes the builder
-    of a character's prompts; `on_notice` is told of what fails later.
+    of a character's prompts; `states` is the folder of what the engine saves; `on_notice` is told of what fails later.
 
     Raises MemoryStoreError, and CharacterError where the character feels what no body can show.
     """
@@ -89,12 +91,13 @@ async def open_mind(
                 reading=reading,
                 redact=guarding.kept if guarding is not None else str,
                 learns=settings.memory.extract != "off",
+                on_notice=on_notice,
                 local_time=local_time,
             )
             wishes = Wishes(
                 remembering, character=character.name, language=language, on_forgotten=continuity.forget_talk
             )
-            chores = _chores(character, settings, person, memory, engine, prompts, reading)
+            chores = _chores(character, settings, person, memory, engine, prompts, reading, states)
         yield Mind(
             reading=reading,
             remembering=remembering,
@@ -152,6 +155,7 @@ def _chores(
     engine: LlamaWorker,
     prompts: Callable[[Character], PromptBuilder],
     reading: Reading | None,
+    states: Path,
 ) -> tuple[Chore, ...]:
     by_model = None
     if settings.memory.extract == "model":
@@ -168,6 +172,7 @@ def _chores(
             character=character.name,
             keep_days=settings.memory.keep_days,
             keep_cited=settings.memory.keep_cited,
+            states=states,
             local_time=local_time,
         )
     )

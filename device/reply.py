@@ -68,14 +68,16 @@ class Reply:
         """Speak what the model writes until the last sample has been heard."""
         self._prepared = prepared = draft.prepared
         self.user_text = prepared.text  # as it stands in the cache
-        await self._dialogue.take(prepared)
+        instead = await self._dialogue.take(prepared)
         self._event(
             "recall_done",
             t_s=max(prepared.recalled_at_s, self._asked_s),  # done in the silence, nobody waited for it
             n_recalled=len(prepared.looked_up.items),
             recall_s=round(prepared.recall_s, 6),
         )
-        await self._speak(draft.read())
+        if instead is not None:
+            draft.drop()
+        await self._speak(draft.read() if instead is None else _given(instead.text))
 
     async def say(self, text: str) -> None:
         """Speak a given text, such as a greeting, in place of an answer."""
@@ -197,6 +199,8 @@ class Reply:
                 self._display.show(StateChanged(state="speaking"))
             case SpeechHeard(t_s=t_s):
                 self._event("first_audio_heard", t_s=t_s)
+                if (face := self._dialogue.expression(t_s)) is not None:
+                    group.create_task(self._body.express(face), name="express")
             case GestureDue(gesture=gesture, t_s=t_s):
                 expression = expression_for(gesture.name, t_s)
                 self._event(

@@ -80,11 +80,15 @@ class TextConversation:
         try:
             prepared = await self._dialogue.prepare(text)
             remembers = prepared.remembers
-            await self._dialogue.take(prepared)
+            instead = await self._dialogue.take(prepared)
             recalled_at_s = prepared.recalled_at_s
             self._trace.event("recall_done", turn=turn_id, t_s=recalled_at_s, n_recalled=len(prepared.looked_up.items))
             self._begin_reply()
-            await self._print_reply(turn_id, prepared, pieces)
+            if instead is None:
+                await self._print_reply(turn_id, prepared, pieces)
+            else:
+                self._print_piece(instead.text)
+                pieces.append(instead)
             complete = True
         except PromptTooLongError as error:
             refused = True

@@ -6,7 +6,7 @@ it. "Forget everything" is asked back first. What was said in a wish is not reme
 
 import tomllib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from device.given import Given, given_text
@@ -32,6 +32,7 @@ class Answers:
     forgot_everything: str
     begins: str
     ends: str
+    failed: str
 
 
 def answers_in(language: str) -> Answers:
@@ -59,12 +60,13 @@ class Wishes:
         if self._has_asked and confirms(text, self._language):
             return Given(
                 piece=given_text(self._answers.forgot_everything),
+                failed=given_text(self._answers.failed),
                 carry_out=self._forget_everything,
                 forgets="everything",
                 remembers=False,
             )
         request = understood(text, self._language, names=self._names)
-        return self._given(request) if request else None
+        return replace(self._given(request), failed=given_text(self._answers.failed)) if request else None
 
     def taken(self) -> None:
         """A turn was answered: a question asked before it is not open any more, one asked in it is."""

@@ -126,6 +126,9 @@ def secrets_from(facts: Sequence[Fact], listener: str | None) -> tuple[Fact, ...
     if listener is None:
         return secrets
     known_as = {fold(listener)}
+    for kinds in words.ONE_PERSON:
+        if kinds & known_as:
+            known_as |= kinds
     for fact in facts:
         kind, name = kind_and_name(fact.object)
         if fact.relation == "people" and name and {kind, name} & known_as:

@@ -37,6 +37,14 @@ SAME_KIND = {
 }
 """Pet names of kinds, under one of which all are kept."""
 
+ONE_PERSON = (
+    _words("mum mom mama mother"),
+    _words("dad papa father"),
+    _words("grandma granny grandmother gran nana nan nanny oma"),
+    _words("grandpa grandfather grandad granddad opa"),
+)
+"""Kinds that are the same person to a child, whoever says them: what is kept from mum is kept from mother."""
+
 KIND_QUALITIES = _words("little big older younger elder baby best twin new half step great old small")
 """Before a kind; of these only `KEPT_QUALITIES` tell one sister from another."""
 KEPT_QUALITIES = _words("little big older younger elder baby best twin half step great")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from device.chores import memory_chores
+from device.continuity import talk_file
 from device.housekeeping import Chore
 from device.reading import Reading
 from memory import facts
@@ -16,10 +17,13 @@ from memory.worker import AsyncMemory
 from tests.device.fake_encoder import WordEncoder
 from tests.device.fakes import NAME, PERSON
 
+NOWHERE = Path("/nonexistent")
 NOW = datetime(2026, 5, 4, 8, tzinfo=UTC)
 
 
-def all_chores(memory: AsyncMemory, *, keep_days: int = 0, encoder: WordEncoder | None = None) -> tuple[Chore, ...]:
+def all_chores(
+    memory: AsyncMemory, *, keep_days: int = 0, encoder: WordEncoder | None = None, states: Path = NOWHERE
+) -> tuple[Chore, ...]:
     return tuple(
         memory_chores(
             memory,
@@ -30,6 +34,7 @@ def all_chores(memory: AsyncMemory, *, keep_days: int = 0, encoder: WordEncoder 
             character=NAME,
             keep_days=keep_days,
             keep_cited=False,
+            states=states,
             local_time=lambda: NOW,
         )
     )
@@ -98,7 +103,10 @@ def test_old_turns_leave_where_that_is_wanted(tmp_path: Path) -> None:
     async def work(memory: AsyncMemory) -> None:
         await do_all(all_chores(memory, keep_days=7))
         assert len(await memory.last_turns(PERSON, NAME, 9)) == 2
-        await do_all(all_chores(memory, keep_days=1))
+        saved = talk_file(tmp_path, PERSON, NAME)
+        saved.write_bytes(b"I broke the vase.")
+        await do_all(all_chores(memory, keep_days=1, states=tmp_path))
+        assert not saved.exists()
         assert await memory.last_turns(PERSON, NAME, 9) == ()
 
     with_memory(tmp_path, ["I like kites.", "I broke the vase."], work)

@@ -11,11 +11,13 @@ from device.companion import Places, open_dialogue, prompt_builder, reply_limits
 from device.errors import SettingsError
 from device.settings import ServerSettings, Settings, ThinkSettings
 from device.settings_file import load_settings
+from memory.store import MemoryStore
 from models.character import starter_character
 from models.engine import EngineSettings, LlamaEngine
 from models.sampling import Sampling
 from models.stops import ReplyLimits
 from models.store import ModelStore
+from tests.device.fakes import talk_with
 from tests.models.tiny_gguf import CHATML, write_scripted_model
 
 THINKS = CHATML + "{{ '' if enable_thinking else '<think>\n\n</think>\n\n' }}"
@@ -92,3 +94,22 @@ def test_a_mistake_in_the_server_is_told_before_anything_is_opened(tmp_path: Pat
         with pytest.raises(SettingsError, match="server"):
             asyncio.run(run(server))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_memory_of_a_newer_version_is_said_and_left_alone_and_the_conversation_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "memory.db"
+    with MemoryStore(path) as store:
+        store.write("pretend", lambda connection: connection.execute("PRAGMA user_version = 999"))
+    before = path.read_bytes()
+    write_scripted_model(tmp_path / "talks.gguf", ("Hi",))
+    settings = replace(Settings(), think=ThinkSettings(model=str(tmp_path / "talks.gguf"), context_tokens=512))
+
+    async def run() -> tuple[str, ...]:
+        where = Places(store=ModelStore(tmp_path / "models"), memory=path, states=tmp_path / "states")
+        async with open_dialogue(replace(starter_character(), persona="Pip", examples=()), settings, where) as opened:
+            await talk_with(opened.dialogue, "Hello!")
+            return opened.notices
+
+    (notice,) = asyncio.run(run())
+    assert "newer version" in notice
+    assert path.read_bytes() == before

@@ -1,6 +1,7 @@
 """What a dialogue remembers: by words and by meaning, with what is due today, and without what is not to be kept."""
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from device.reading import Reading
-from device.remembering import RecallSettings, Remembering
+from device.remembering import LookedUp, RecallSettings, Remembering
 from memory import facts
 from memory.meanings import undescribed
 from memory.worker import AsyncMemory
@@ -96,7 +97,7 @@ def test_a_birthday_comes_up_on_its_day_until_it_was_talked_about(tmp_path: Path
         clock.now = MORNING + timedelta(days=2)
         looked_up = await remembering.look_up("Hello!", 0, None)
         assert looked_up.block == "Today is my birthday."
-        remembering.answered(looked_up)
+        remembering.taken("Hello!", looked_up)
         assert await block(remembering, "Hello again!") == ""
 
     with_memory(tmp_path, work)
@@ -130,3 +131,43 @@ def test_without_anything_that_reads_words_alone_are_remembered(
 
     with_memory(tmp_path, work, encoder=WordEncoder(fails=True))
     assert caplog.text.count("install Familiar again") == 1
+
+
+def test_a_memory_that_fails_ends_no_conversation_and_gets_the_turns_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work(remembering: Remembering, _memory: AsyncMemory, _clock: Clock) -> None:
+        other = sqlite3.connect(tmp_path / "memory.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")  # another program writes, and does not end
+        assert not await remembering.keep("I like kites.", "", interrupted=False)
+        other.execute("ROLLBACK")
+        other.close()
+        assert await remembering.keep("I like soup.", "", interrupted=False)
+        assert [turn.user_text for turn in await remembering.last_turns(9)] == ["I like kites.", "I like soup."]
+
+    with_memory(tmp_path, work)
+    assert caplog.text.count("the conversation goes on") == 1
+
+
+def test_a_surprise_is_not_spoiled_while_somebody_listens(tmp_path: Path) -> None:
+    async def work(remembering: Remembering, _memory: AsyncMemory, _clock: Clock) -> None:
+        await keep(remembering, "We bake a chocolate cake for mum. Don't tell mum, it's a surprise!")
+        question = "What cake did we bake?"
+        assert "chocolate" in await block(remembering, question)
+        remembering.taken("Mum is here.", LookedUp())
+        assert "chocolate" not in await block(remembering, question)
+        remembering.taken("Mum is gone.", LookedUp())
+        assert "chocolate" in await block(remembering, question)
+
+    with_memory(tmp_path, work)
+
+
+def test_what_was_talked_about_today_is_no_news_after_a_restart(tmp_path: Path) -> None:
+    async def work(remembering: Remembering, _memory: AsyncMemory, clock: Clock) -> None:
+        await keep(remembering, "Tom's birthday is on May 6.")
+        clock.now = MORNING + timedelta(days=2)
+        assert await block(remembering, "Hello!") == "Today is Tom's birthday."
+        await remembering.keep("Hello!", "Today is Tom's birthday, hurray!", interrupted=False)
+        assert await block(remembering, "What else?") == ""
+
+    with_memory(tmp_path, work)

@@ -1,6 +1,7 @@
 """What somebody wishes about remembering is done at once, in fixed words, and leaves no trace of itself."""
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -151,3 +152,18 @@ def test_every_language_with_wishes_has_answers(language: str) -> None:
     answers = answers_in(language)
     assert language == "en" or answers != ANSWERS
     assert answers_in("fi") == ANSWERS
+
+
+def test_what_could_not_be_forgotten_is_not_said_to_be(tmp_path: Path) -> None:
+    async def talk(dialogue: Dialogue, memory: AsyncMemory, brain: ScriptedBrain, removing: Removing) -> None:
+        await talk_with(dialogue, "I broke the vase.")
+        prepared = await dialogue.prepare("Forget that.")
+        with sqlite3.connect(tmp_path / "memory.db", isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")  # another program writes, and does not end
+            instead = await dialogue.take(prepared)
+            other.execute("ROLLBACK")
+        assert instead is not None
+        assert instead.text == ANSWERS.failed
+        assert await remembered(memory) == ["I broke the vase."]
+
+    with_memory(tmp_path, talk)
