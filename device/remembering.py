@@ -201,16 +201,26 @@ class Remembering:
             said_at=self._local_time().timestamp(),
             interrupted=interrupted,
         )
-        self._unkept = [*self._unkept, turn][-MOST_UNKEPT:]
+        pending, self._unkept = [*self._unkept, turn], []  # nobody else commits these
         try:
-            while self._unkept:
-                self._undigested.append(await self._memory.commit_turn(self._unkept[0]))
-                del self._unkept[0]
+            while pending:
+                # Out of the list first: whoever is cancelled here has it committed all the same.
+                self._undigested.append(await self._commit(pending.pop(0), pending))
         except MemoryStoreError as error:
             self._tell(error)
             return False
+        finally:
+            self._unkept = [*pending, *self._unkept][-MOST_UNKEPT:]
         self._failure = ""
         return kept_text == user_text
+
+    async def _commit(self, turn: Turn, pending: list[Turn]) -> Turn:
+        """Commit a turn, or put it back before those that are `pending`."""
+        try:
+            return await self._memory.commit_turn(turn)
+        except MemoryStoreError:
+            pending.insert(0, turn)
+            raise
 
     def taken(self, text: str, looked_up: LookedUp) -> None:
         """These words were said, and the answer to a prompt that held this is about to be heard: what was told is not
