@@ -1,4 +1,4 @@
-"""The commands `bench turn` and `bench llm` of the command line; `device.cli` registers the group.
+"""The commands `bench turn`, `bench llm` and `bench memory` of the command line; `device.cli` registers the group.
 
 Options and output only: measuring and reporting are in `tools`, imported when called.
 """
@@ -75,6 +75,31 @@ def llm(
     print(as_json(report) if json_ else as_text(report))
     if strict and report.missed:
         raise typer.Exit(1)
+
+
+@bench.command()
+def memory(
+    turns: Annotated[str, typer.Option(metavar="N,N,...", help="Sizes of the memory, in turns.")] = "1000,10000,100000",
+    quick: Annotated[bool, typer.Option("--quick", help="Do everything a few times only: rough figures.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", readable=False, help="Write the report and a plot there.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """What remembering costs: commit, recall, growth, disk and RAM, beside others. Touches no memory of yours."""
+    from tools.bench_memory import FULL, QUICK, BenchRequest, run_bench
+    from tools.llm_report import as_json, as_text
+
+    request = BenchRequest(turns=_sizes(turns), sample=QUICK if quick else FULL, out=out)
+    report = run_bench(request, _progress)
+    print(as_json(report) if json_ else as_text(report))
+
+
+def _sizes(turns: str) -> tuple[int, ...]:
+    sizes = tuple(int(each) for each in turns.split(",") if each.strip().isdecimal())
+    if len(sizes) != turns.count(",") + 1 or not all(100 <= size <= 1_000_000 for size in sizes):
+        raise typer.BadParameter(f"--turns {turns}: give numbers from 100 to 1000000, such as 1000,10000")
+    return sizes
 
 
 def _require_known(option: str, given: Sequence[str], known: Sequence[str]) -> None:

@@ -45,33 +45,10 @@ _FIRST_PERSON = {
     "you'll": "I'll",
 }
 _ENGLISH_WORD = re.compile(r"[a-z]+(?:'[a-z]+)?", re.IGNORECASE)
-_NUMBER_WORDS = [
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "twenty",
-    "thirty",
-    "forty",
-    "fifty",
-    "hundred",
-    "thousand",
-    "once",
-    "twice",
-    "several",
-    "few",
-    "couple",
-    "dozen",
-    "half",
-]
-_NUMBER = re.compile(r"\d|\b(?:" + "|".join(_NUMBER_WORDS) + r")\b", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"(?i)\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand|"
+    r"once|twice|several|few|couple|dozen|half)\b"
+)
 _NAME = re.compile(r"(?<=[\w,;:'\")] )[\"'(]?([A-Z][^\W\d_]+)")
 _WORD = re.compile(r"\w+")
 _YEAR = re.compile(r"(?:19|20)\d\d")
@@ -80,32 +57,32 @@ _NOT_ONLY_TIMES = frozenset(["may", "march", "mar", "sat", "sun", "fall"])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """`words`: to search for, without the two names. `about`: whose own words are asked for, where that can be told.
-    `spans`: the times asked about. `answers`: what the answer should hold, any of them."""
+    """`words`: to search for, without the two names; `topic`: those that say more than a time. `about`: whose own words
+    are asked for, where that can be told. `spans`: the times asked about. `answers`: what the answer should hold, any
+    of them."""
 
     words: tuple[QueryWord, ...]
+    topic: tuple[QueryWord, ...]
     about: Literal["person", "character"] | None
     spans: tuple[TimeSpan, ...]
     answers: frozenset[Answer]
-
-    @property
-    def is_only_of_time(self) -> bool:
-        """Whether nothing but a time is asked about: "what did we do yesterday?"."""
-        of_time = {word.shown for span in self.spans for word in query_words(span.words)}
-        return bool(self.spans) and all(word.shown in of_time for word in self.words)
 
 
 def asked(text: str, names: Names, at: datetime) -> Asked:
     """What `text`, said by the person to the character at `at`, asks for."""
     called = {word.shown for name in names for word in query_words(name)}
-    words = [word for word in query_words(text) if word.shown not in called]
+    found = [word for word in query_words(text) if word.shown not in called]
     # Long words are rare ones (Zipf's law of abbreviation).
-    searched = set(sorted(words, key=lambda word: -len(word.shown))[:_MOST_WORDS])
+    searched = set(sorted(found, key=lambda word: -len(word.shown))[:_MOST_WORDS])
+    words = tuple(word for word in found if word in searched)
+    spans = time_spans(text, at)
+    of_time = {word.shown for span in spans for word in query_words(span.words)}
     lowered = text.lower().replace("\u2019", "'")
     return Asked(
-        words=tuple(word for word in words if word in searched),
+        words=words,
+        topic=tuple(word for word in words if word.shown not in of_time),
         about=_about(text, names),
-        spans=time_spans(text, at),
+        spans=spans,
         answers=frozenset(kind for kind, pattern in _ASKING if re.search(pattern, lowered)),
     )
 
@@ -181,7 +158,7 @@ _TELLS: dict[Answer, Callable[[str, Names], bool]] = {
 def _time_words() -> tuple[frozenset[str], frozenset[str]]:
     """The words for times that `memory.when` knows, of languages with spaces and without; those that are more often
     something else are left out. A set: 100 times as quick as a pattern of as many alternatives."""
-    spaced, unspaced = {"ago", "since"}, set()
+    spaced, unspaced = {"ago", "since"}, set[str]()
     for language in LANGUAGES:
         vocabularies = (
             *(language.weekday, language.month, language.season, language.holiday, language.unit),

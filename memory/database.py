@@ -33,6 +33,10 @@ CHECKED_BYTES = 4 << 20
 """Files up to this size (some 4,000 turns) are checked page by page at every start: 2 ms per MiB on a desktop. In
 larger ones damage shows when a damaged page is read, and the store then does the same as at the start."""
 
+LOG_PAGES = 4_000
+"""The write-ahead log goes into the file when it has so many pages, 16 MB, and before that whenever memory sleeps. With
+SQLite's 1,000 one commit in eighty does it, and is the slowest of a hundred: 12 ms in place of 1.3, measured."""
+
 _SIDECARS = ("-wal", "-shm")
 
 
@@ -52,6 +56,7 @@ def open_database(path: Path, key: Key | None = None) -> sqlite3.Connection:
         connection.text_factory = partial(str, encoding="utf-8", errors="replace")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         if path.stat().st_size <= CHECKED_BYTES:
             _check(connection)
         try:

@@ -26,12 +26,15 @@ REBUILD_SHARE = 0.1
 """If more than this share of all turns goes, the index is written anew from what stays, which then is quicker than to
 take every single row out of it."""
 
-# What a fact that goes had put an end to holds again, as if it had never been said. `memory.facts` gives the old fact's
-# end the very time of the new one's beginning.
+# What a fact that goes had put an end to holds on, as if it had never been said: until now, or until what came after it.
+# `memory.facts` gives the old fact's end the very time of the new one's beginning.
 _REOPEN = """
     UPDATE facts SET
-        recorded_to = iif(facts.recorded_to = gone.recorded_from, NULL, facts.recorded_to),
-        valid_to = iif(facts.valid_to = coalesce(gone.valid_from, gone.recorded_from), NULL, facts.valid_to)
+        recorded_to = iif(facts.recorded_to = gone.recorded_from, gone.recorded_to, facts.recorded_to),
+        valid_to = iif(
+            facts.valid_to = coalesce(gone.valid_from, gone.recorded_from) AND gone.recorded_to IS NULL,
+            gone.valid_to, facts.valid_to
+        )
     FROM facts AS gone WHERE gone.id = :gone AND facts.id <> gone.id
         AND facts.person_id = gone.person_id AND facts.character_id = gone.character_id
         AND facts.subject = gone.subject

@@ -1,11 +1,11 @@
-"""How much an utterance matters before anybody has recalled it: a pure function of its words and of what was felt in it.
+"""How much an utterance matters before anybody has recalled it: a pure function of its words and the feelings in it.
 
 `importance` is what `Meaning.importance` holds. It stays as it was given but for one change: `memory.sleep` sets it to
 `SAID_AGAIN` when the same was said again later. Nothing rewrites it with time: how it fades is a closed form of age and
 recalls that scoring computes when it is asked.
 
-Words that tell of oneself are listed for the languages of `_FIRST_PERSON`; in others feelings, names and numbers decide.
-Names are told by capitals: writing systems without them have none here, and German has too many.
+Words that tell of oneself are listed for the languages of `_FIRST_PERSON`; in others feelings, names and numbers
+decide. Names are told by capitals: writing systems without them have none here, and German has too many.
 """
 
 import re

@@ -30,10 +30,10 @@ CREATE = (
     "tokenize='porter unicode61 remove_diacritics 2')"
 )
 
-MOST_ROWS = 3_000
+MOST_ROWS = 2_400
 """Rows that are asked for at most for all words of a query together: some 0.25 ms for a thousand."""
 
-_FEWEST_ROWS, _MOST_ROWS_OF_A_WORD = 100, 1_000
+_FEWEST_ROWS, _MOST_ROWS_OF_A_WORD = 100, 600
 _MOST_COMMON, _MOST_RARE = 2, 4
 """How many common words are looked for next to how many rare ones."""
 

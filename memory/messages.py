@@ -95,9 +95,9 @@ class Query:
     """What is being said now, for recall.
 
     `at` is the person's own time, aware of its zone: "yesterday" counts from it. `embedding` and `feelings` are packed
-    as in `Meaning`; without them recall goes by words alone. The embedding is best that of
-    `memory.asking.in_first_person`; `encoder` is the fingerprint of what made it, without which it is taken to be that of
-    the newest meaning: only meanings of the same are compared. The newest `exclude_newest` turns are left out, since the
+    as in `Meaning`; without them recall goes by words alone. The embedding is best that of the text as
+    `memory.asking.in_first_person` puts it; `encoder` is the fingerprint of what made it (without one, that of the
+    newest meaning): only meanings of the same are compared. The newest `exclude_newest` turns are left out, since the
     prompt holds them anyway. `gate`: whether what is not worth saying is left out.
     """
 

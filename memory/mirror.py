@@ -1,9 +1,9 @@
 """What recall keeps in RAM of each pair of a person and a character: when and what kind of thing was said, and the
-signs of its meaning; some 130 bytes a turn.
+signs of its meaning; some 200 bytes a turn.
 
 Filled when a pair is first asked about, then kept in step: turns committed since are read at the next question,
-meanings stored here are pointed out by `memory.meanings`. Anything that another process changed and anything forgotten makes it
-begin anew. The file stays the only truth: whoever finds something here reads it there.
+meanings stored here are pointed out by `memory.meanings`. Anything that another process changed and anything forgotten
+makes it begin anew. The file stays the only truth: whoever finds something here reads it there.
 """
 
 import sqlite3
@@ -55,7 +55,8 @@ class Mirror:
         at = np.searchsorted(self.ids, ids)
         is_ours = at < len(self.ids)
         at, ids = at[is_ours], ids[is_ours]
-        return at[self.ids[at] == ids]
+        found: NDArray[np.intp] = at[self.ids[at] == ids]
+        return found
 
     def read_turns(self, connection: sqlite3.Connection, pair: Pair) -> None:
         """Take in the turns that were committed since."""
@@ -124,10 +125,6 @@ class Mirrors:
         ids = set(utterance_ids)
         for mirror in self._of.values():
             mirror.unread |= ids
-
-    def drop(self) -> None:
-        """Begin anew: for whoever, in this process, has changed rows that were there before."""
-        self._state = None
 
 
 def encoder_of(connection: sqlite3.Connection, fingerprint: str | None) -> int | None:

@@ -28,13 +28,17 @@ if TYPE_CHECKING:
 
 MIN_COVERAGE = 0.35
 """An utterance is worth saying if this share of the question's words, each weighing its rarity, is said in or beside
-it."""
+it, and its meaning is not far from it."""
 
-MIN_COSINE = 0.45
+MIN_COSINE = 0.5
 """Or if its meaning is as near as this to the question's."""
 
-RELATIVE_EVIDENCE = 0.5
-"""What has less than this share of the best one's evidence is left out."""
+FAR_COSINE = 0.15
+"""What shares words with the question, but is no nearer than this, only happens to share them.
+
+Of questions about three conversations of LoCoMo, the right utterance passes in 87 % where it is among the first three,
+by words alone in 84 %; of questions about another family that are given this family's names, for 32 % something passes,
+by words alone for 33 %."""
 
 _ABOVE = 0.01
 """By how much a fact stands above the turn it was found by."""
@@ -100,12 +104,13 @@ class _Answer:
     scope: Scope
 
     def items(self, weights: Weights) -> tuple[Recalled, ...]:
-        if self.query.gate and not self.asked.words and not self.asked.spans:
+        is_chat = not self.asked.words and not self.asked.spans
+        if self.scope.n == 0 or (self.query.gate and is_chat):
             return ()
         shortlist = find(self.connection, self.query, self.asked, self.scope, weights)
         scores = scoring.scores(shortlist.each, weights, self.query.strategy, self.query.limit)
-        order = np.lexsort((-shortlist.at, -scores))  # the newer one first among equals
-        order = order[scores[order] >= 0]
+        ids = self.scope.mirror.ids[shortlist.at]
+        order = np.lexsort((ids % 2, -(ids // 2), -scores))  # among equals the newer turn, and of it the person's words
         if self.query.gate:
             order = self._once_a_turn(shortlist, order[self._is_worth_saying(shortlist, weights)[order]])
         found = [self._item(shortlist, int(row), float(scores[row])) for row in order[: self.query.limit]]
@@ -113,11 +118,11 @@ class _Answer:
 
     def _is_worth_saying(self, shortlist: Shortlist, weights: Weights) -> scoring.Bools:
         each = shortlist.each
-        if self.asked.is_only_of_time and each.is_in_time.any():
+        if not self.asked.topic and each.is_in_time.any():
             return each.is_in_time
-        evidence = scoring.evidence(each, weights)
-        has_to_do = (shortlist.beside >= MIN_COVERAGE) | (each.meaning >= MIN_COSINE)
-        return has_to_do & (evidence >= RELATIVE_EVIDENCE * evidence.max(initial=0)) & bool(self.asked.words)
+        shares_words = (shortlist.beside >= MIN_COVERAGE) & ~(each.meaning < FAR_COSINE)  # NaN: not known to be far
+        has_to_do = shares_words | (each.meaning >= MIN_COSINE)
+        return has_to_do & scoring.is_relevant(each, weights) & bool(shortlist.words)
 
     def _once_a_turn(self, shortlist: Shortlist, order: Positions) -> Positions:
         """Of a turn the better half is enough: whoever tells it has both."""

@@ -6,7 +6,7 @@ how often or in how many others, so that no utterance loses by its length; a wor
 but hardly less in the answer to a question. What is found by is `memory.recall`'s business; here is what it is worth.
 
 The weights were fitted with a linear model to two of three conversations of LoCoMo and measured on the third, in turn;
-then rounded. Half or twice of any of them costs less than 0.02 of the evidence found.
+then rounded. Half or twice of any of them costs less than 0.02 of the evidence found among ten.
 """
 
 import math
@@ -44,7 +44,7 @@ class Weights:
     """Said in the time asked about, or within a week after, when one tells of it."""
     recency: float = 0.05
     importance: float = 0.05
-    feeling: float = 0.3
+    feeling: float = 0.7
     answered: float = 0.8
     """What a word counts, of its whole, in the utterance after the question that has it."""
     beside: float = 0.6
@@ -64,6 +64,12 @@ TOLD_S = 600.0
 """What was recalled is held back for some ten minutes: by `_TOLD` at first, which leaves what is asked for directly."""
 
 _TOLD = 0.3
+
+RELATIVE_EVIDENCE = 0.5
+"""What has less than this share of the evidence of the best one has too little to do with the question."""
+
+_FIRST = 10
+"""Above any plain score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -89,27 +95,35 @@ class Candidates:
 
 
 def scores(each: Candidates, weights: Weights, strategy: Strategy, limit: int) -> Floats:
-    """(n,) scores of at least 0; -1 for what the sequential strategies leave out of the first `limit`.
+    """(n,) scores of at least 0.
 
-    "c-a" adds feelings, "c-m" multiplies by them (0.5 to 1, so that indifference leaves something), "s-c" orders the
-    best 2 x limit by meaning anew by feeling, "s-s" those by feeling by meaning. Feelings count in steps of a tenth in
-    the sequences, so that a shade more does not outweigh any meaning.
+    "c-a" adds feelings, "c-m" multiplies by them (0.5 to 1, so that indifference leaves something). The sequences put
+    some of what has to do with the question before the rest: "s-c" the 2 x limit best by meaning, in the order of
+    feeling; "s-s" the 2 x limit most alike in feeling, none less than half as much as the first, in the order of
+    meaning. Feelings count in steps of a tenth there, so that a shade more does not outweigh any meaning.
     """
     plain = _plain(each, weights)
-    feeling = np.where(np.isfinite(each.feeling), each.feeling, 0).astype(np.float32)
     match strategy:
         case "none":
             return plain
         case "c-a":
-            return plain + np.float32(weights.feeling) * feeling
+            return plain + np.float32(weights.feeling) * each.feeling
         case "c-m":
-            return plain * (1 + feeling) / 2
-        case "s-c":
-            felt = 10 * np.round(feeling, 1) + plain
-            return np.where(_is_among_best(plain, 2 * limit), felt, np.float32(-1))
-        case "s-s":
-            felt = 10 * np.round(feeling, 1) + plain
-            return np.where(_is_among_best(felt, 2 * limit), plain, np.float32(-1))
+            return plain * (np.float32(0.5) + np.float32(0.5) * each.feeling)
+    felt = np.round(each.feeling, 1)
+    has_to_do = is_relevant(each, weights)
+    by_feeling: Floats = np.where(has_to_do, _FIRST * (1 + felt) + plain, plain)
+    if strategy == "s-c":
+        return np.where(_is_among_best(np.where(has_to_do, plain, 0), 2 * limit), by_feeling, plain)
+    is_alike = has_to_do & (felt >= felt[has_to_do].max(initial=0) / 2)
+    return np.where(is_alike & _is_among_best(by_feeling, 2 * limit), _FIRST + plain, plain)
+
+
+def is_relevant(each: Candidates, weights: Weights) -> Bools:
+    """(n,) whether there is at least RELATIVE_EVIDENCE as much evidence as for the best."""
+    found = evidence(each, weights)
+    least = RELATIVE_EVIDENCE * float(found.max(initial=0))
+    return np.greater_equal(found, np.float32(least))
 
 
 def evidence(each: Candidates, weights: Weights) -> Floats:
@@ -125,9 +139,12 @@ def congruence(query: Floats, feelings: Floats) -> Floats:
     the like are no mood, and a question that is merely curious must not prefer what was asked in curiosity.
     """
     asked, said = _moods(query[None, :])[0], _moods(feelings)
-    lengths = np.linalg.norm(said, axis=1) * np.linalg.norm(asked)
-    cosine = np.divide(said @ asked, lengths, out=np.zeros(len(said), np.float32), where=lengths > 0)
-    return cosine * min(1.0, float(asked.max())) * said.max(axis=1, initial=0)
+    strength = asked[:-1].max() * said[:, :-1].max(axis=1)
+    weighed = asked * _AXES
+    lengths = np.linalg.norm(said * _AXES, axis=1) * np.linalg.norm(weighed)
+    cosine = np.divide((said * _AXES) @ weighed, lengths, out=np.zeros(len(said), np.float32), where=lengths > 0)
+    result: Floats = cosine * strength
+    return result
 
 
 def rarity(n_with: float, n_all: float) -> float:
@@ -179,24 +196,30 @@ def _plain(each: Candidates, weights: Weights) -> Floats:
         + weights.importance * np.clip(each.importance, 0, 1) * fading
         - told
     )
-    return np.maximum(plain, 0).astype(np.float32)
+    result: Floats = np.maximum(plain, 0).astype(np.float32)
+    return result
 
 
 def _is_among_best(values: Floats, count: int) -> Bools:
     """True for the `count` highest, and for what equals the last of them."""
     if count >= len(values):
         return np.ones(len(values), np.bool_)
-    return values >= np.partition(values, len(values) - count)[len(values) - count]
+    least = float(np.partition(values, len(values) - count)[len(values) - count])
+    return np.greater_equal(values, least)
 
 
 def _moved(positions: Positions, by: int, n: int) -> Positions:
-    moved = positions + by
-    return moved[(moved >= 0) & (moved < n)]
+    moved: Positions = positions + by
+    inside: Positions = moved[(moved >= 0) & (moved < n)]
+    return inside
 
 
 _JOY = (0, 1, 5, 8, 13, 15, 17, 18, 20, 21, 23)
 _UNPLEASANT = ((2, 3, 10), (11,), (14, 19), (9, 12, 16, 24, 25))
 """Places in GoEmotions' order: Ekman's groups as its paper has them, but for "approval", which is no mood."""
+
+_AXES = np.array([1, 1, 1, 1, 1, 1.5], np.float32)
+"""The last one, unpleasant at all, counts half as much again: sad and angry are nearer to each other than to glad."""
 
 _BY_GROUP = [place for group in (_JOY, *_UNPLEASANT) for place in group]
 _GROUP_STARTS = np.cumsum([0, len(_JOY), *(len(group) for group in _UNPLEASANT[:-1])])
@@ -204,5 +227,6 @@ _GROUP_STARTS = np.cumsum([0, len(_JOY), *(len(group) for group in _UNPLEASANT[:
 
 def _moods(feelings: Floats) -> Floats:
     """(n, 28) -> (n, 6): the strongest of each group, and of all that is unpleasant."""
-    groups = np.maximum.reduceat(feelings[:, _BY_GROUP], _GROUP_STARTS, axis=1)
-    return np.concatenate([groups, groups[:, 1:].max(axis=1, keepdims=True)], axis=1)
+    groups: Floats = np.maximum.reduceat(feelings[:, _BY_GROUP], _GROUP_STARTS, axis=1)
+    unpleasant: Floats = groups[:, 1:].max(axis=1, keepdims=True)
+    return np.concatenate([groups, unpleasant], axis=1)

@@ -19,12 +19,13 @@ from memory.messages import Query
 from memory.mirror import Mirror
 from memory.scoring import N_EMOTIONS, Bools, Candidates, Floats, Positions, Weights, congruence, rarity, word_scores
 from memory.vectors import cosines, unpacked_shares
+from memory.words import QueryWord
 
-SHORTLIST = 128
+SHORTLIST = 96
 """Utterances whose meanings are read and scored exactly."""
 
-_MOST_BY_WORDS = 512
-_NEAREST = 96
+_MOST_BY_WORDS = 384
+_NEAREST = 64
 _NEWEST_OF_A_TIME = 64
 _FEWEST_UTTERANCES = 500
 """Words are weighed as if there were at least so many, or a store of a few turns would find every word common."""
@@ -80,10 +81,12 @@ class Shortlist:
 
 def find(connection: sqlite3.Connection, query: Query, asked: Asked, scope: Scope, weights: Weights) -> Shortlist:
     """What may have to do with the question, at most SHORTLIST utterances, oldest first."""
-    said_in, rarities = _said_in(connection, asked, scope) if weights.words and asked.words else ([], [])
     is_question = scope.mirror.is_question[: scope.n]
-    shares, beside = word_scores(said_in, rarities, is_question, weights)
     is_in_time = _is_in_time(asked, scope) if weights.time else np.zeros(scope.n, np.bool_)
+    # Of a time in which nothing was said, such as "when I was little", somebody may have told.
+    words = (asked.topic if is_in_time.any() else asked.words) if weights.words else ()
+    said_in, rarities = _said_in(connection, words, scope)
+    shares, beside = word_scores(said_in, rarities, is_question, weights)
     near = _Nearness(query, scope, weights)
     at = _promising(shares, is_in_time, near)
     promise = (
@@ -115,7 +118,7 @@ def find(connection: sqlite3.Connection, query: Query, asked: Asked, scope: Scop
         each=each,
         beside=beside[at],
         feelings=feelings,
-        words=tuple(word.shown for word in asked.words) if said_in else (),
+        words=tuple(word.shown for word in words),
         said_in=said_in,
     )
 
@@ -136,28 +139,27 @@ class _Nearness:
     """Whose meaning is near that of the question, as far as signs tell; nothing where there is no meaning."""
 
     def __init__(self, query: Query, scope: Scope, weights: Weights) -> None:
-        self._signs = scope.mirror.signs if weights.meaning else None
+        signs = scope.mirror.signs if weights.meaning else None
+        self._embedding = query.embedding or b""
+        self._signs = signs if signs is not None and len(self._embedding) == signs.n_dimensions else None
         self.at: Positions = np.zeros(0, np.intp)
-        if self._signs is None or query.embedding is None or len(query.embedding) != self._signs.n_dimensions:
-            self._signs = None
-            return
-        self._differing = self._signs.differing(query.embedding, scope.n)
-        self.at = self._signs.nearest(self._differing, _NEAREST)
+        if self._signs is not None:
+            self.at = self._signs.nearest(self._embedding, scope.n, _NEAREST)
 
     def promised(self, at: Positions) -> Floats:
         if self._signs is None:
             return np.zeros(len(at), np.float32)
-        return np.maximum(self._signs.promised(self._differing[at]), 0)
+        return np.maximum(self._signs.promised(self._embedding, at), 0)
 
 
-def _said_in(connection: sqlite3.Connection, asked: Asked, scope: Scope) -> tuple[list[Positions], list[float]]:
-    """Where each word of the question was said, and how much it weighs."""
+def _said_in(
+    connection: sqlite3.Connection, words: Sequence[QueryWord], scope: Scope
+) -> tuple[list[Positions], list[float]]:
+    """Where each of the words was said, and how much it weighs."""
     mirror, n = scope.mirror, scope.n
-    found = index.said_in(
-        connection, asked.words, person=scope.names[0], share=scope.share, newest_id=int(mirror.ids[n - 1])
-    )
+    found = index.said_in(connection, words, person=scope.names[0], share=scope.share, newest_id=int(mirror.ids[n - 1]))
     places, rarities = [], []
-    for word, each in zip(asked.words, found, strict=True):
+    for word, each in zip(words, found, strict=True):
         own = mirror.positions(each.ids)
         if each.after_it.size or each.before_it.size:
             beside = [mirror.positions(each.after_it) - 1, mirror.positions(each.before_it) + 1]
@@ -184,7 +186,8 @@ def _is_in_time(asked: Asked, scope: Scope) -> Bools:
 def _is_by_asked(asked: Asked, scope: Scope, at: Positions) -> Bools:
     if asked.about is None:
         return np.zeros(len(at), np.bool_)
-    return (scope.mirror.ids[at] % 2 == 1) == (asked.about == "character")
+    is_reply: Bools = scope.mirror.ids[at] % 2 == 1
+    return is_reply if asked.about == "character" else ~is_reply
 
 
 def _meanings(query: Query, scope: Scope, details: Sequence[tuple]) -> Floats:  # type: ignore[type-arg]

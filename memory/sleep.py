@@ -4,7 +4,7 @@
     while step := take_step(store, at): ...    # or one at a time, as long as nobody speaks
 
 Each step is one transaction of a few milliseconds: a crash in the middle of one changes nothing, and the next sleep
-goes on there. After the last step there is nothing to do until somebody says something: sleeping twice is sleeping once.
+goes on there. After the last step there is nothing to do until somebody speaks: sleeping twice is sleeping once.
 
 1. Episodes that are over are summarised (`memory.summaries`). When a summary goes because something it tells of was
    forgotten, what is left of the episode is summarised again.
@@ -12,7 +12,7 @@ goes on there. After the last step there is nothing to do until somebody says so
    themselves stay, word for word. An utterance that gets its meaning late, or a new one, is looked at again.
 3. The full-text index is merged, a few pages at a time.
 4. SQLite looks at the tables that its plans depend on, and the write-ahead log goes into the file. That cannot be done
-   in portions: it takes as long as the disk needs for what was written since, at most some 4 MB.
+   in portions: it takes as long as the disk needs for what was written since, at most 16 MB.
 
 Triggers in `memory.schema` set the marks in `progress` back for the second halves of 1 and 2.
 
@@ -25,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from memory.importance import SAID_AGAIN
 from memory.progress import advance, done_up_to
@@ -33,10 +33,10 @@ from memory.repetition import Spoken, said_again
 from memory.store import MemoryStore
 from memory.summaries import Utterance, is_new_episode, summary
 
-MAX_EPISODE_TURNS = 64
+MAX_EPISODE_TURNS = 40
 """Longer episodes are told in parts: a step has to be short. Such a step takes 3 ms on a desktop core."""
 
-NEW_TURNS = 32
+NEW_TURNS = 16
 EARLIER_TURNS = 256
 """What was said is looked for among so many turns of the pair before it, so many turns in one step."""
 
@@ -45,9 +45,6 @@ MERGE_PAGES = 8
 
 _ANALYSED_ROWS = 400
 """SQLite's advice for PRAGMA analysis_limit: 12 ms in place of 100 with 100,000 turns."""
-
-_FEWEST_SEGMENTS = 2
-"""Merge from so many segments of a level on (FTS5's `usermerge`; its own 4 leaves nearly all to chance)."""
 
 _LOG_BYTES_PER_PAGE = 4096 + 24
 """A page and its header: https://sqlite.org/fileformat2.html#walformat"""
@@ -154,7 +151,7 @@ def _n_in_episode(said_at: Sequence[float]) -> int:
     return len(said_at)
 
 
-def _utterances(episode: Sequence[tuple]) -> list[Utterance]:  # type: ignore[type-arg]
+def _utterances(episode: Sequence[tuple[Any, ...]]) -> list[Utterance]:
     sides = [(row[1 + side], side == 0, *row[4 + 3 * side : 7 + 3 * side]) for row in episode for side in (0, 1)]
     encoder = next((side[2] for side in reversed(sides) if side[2] is not None), None)
     return [
@@ -184,11 +181,11 @@ def _lower_repeated(connection: sqlite3.Connection, pair: _Pair) -> Step | None:
     if last is None:
         return None
     rows = connection.execute(_SPOKEN, (*pair, last, NEW_TURNS + EARLIER_TURNS)).fetchall()
-    encoder = rows[-1][2] if rows else None
+    encoder, length = (rows[-1][2], len(rows[-1][3])) if rows else (None, 0)
     spoken = [
         Spoken(utterance_id=utterance_id, text=text, embedding=embedding, is_new=utterance_id // 2 > mark)
         for utterance_id, text, made_by, embedding in rows
-        if made_by == encoder
+        if made_by == encoder and len(embedding) == length
     ]
     repeated = [
         utterance_id
@@ -204,9 +201,6 @@ def _lower_repeated(connection: sqlite3.Connection, pair: _Pair) -> Step | None:
 
 
 def _merge_index(connection: sqlite3.Connection) -> Step | None:
-    setting = connection.execute("SELECT v FROM utterances_config WHERE k = 'usermerge'").fetchone()
-    if setting != (_FEWEST_SEGMENTS,):
-        connection.execute("INSERT INTO utterances(utterances, rank) VALUES ('usermerge', ?)", (_FEWEST_SEGMENTS,))
     before = connection.total_changes
     connection.execute("INSERT INTO utterances(utterances, rank) VALUES ('merge', ?)", (MERGE_PAGES,))
     n_written = connection.total_changes - before

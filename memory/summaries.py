@@ -12,8 +12,8 @@ language was spoken.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -35,7 +35,7 @@ _REPEATED_SHARE = 0.5
 """A sentence is not quoted beside another if this share of its significant words stands in that one."""
 
 # Not strftime's names, which are those of the machine's locale.
-_MONTHS = "January February March April May June July August September October November December".split()
+_MONTHS = "January February March April May June July August September October November December".split()  # noqa: SIM905
 _BETWEEN_SENTENCES = re.compile(r"(?<=[.!?\u2026])[\s]+|(?<=[\u3002\uff01\uff1f])|\n+")
 
 
@@ -54,7 +54,6 @@ class Utterance:
 class _Sentence:
     text: str
     place: int
-    words: frozenset[str]
     score: float
 
 
@@ -79,39 +78,44 @@ def summary(person: str, utterances: Sequence[Utterance], day: date | None) -> s
 
 def _sentences(utterances: Sequence[Utterance]) -> list[_Sentence]:
     """The sentences worth telling, best first."""
-    n_with = Counter(word for each in utterances for word in _significant(each.text))
-    most = max(n_with.values(), default=1)
     closeness = _closeness(utterances)
+    has_meanings = any(each is not None for each in closeness)
+    n_with = Counter(word for each in utterances for word in _significant(each.text)) if not has_meanings else Counter()
     found: dict[str, _Sentence] = {}
-    for number, utterance in enumerate(utterances):
+    for utterance, close in zip(utterances, closeness, strict=True):
         for text in _BETWEEN_SENTENCES.split(utterance.text) if utterance.by_person else ():
             quoted = " ".join(text.replace('"', "'").split())
-            words = _significant(quoted)
             worth = importance(quoted, utterance.feelings)
-            if not words or worth < WORTH_TELLING:
+            if worth < WORTH_TELLING:
                 continue
-            usual = sum(n_with[word] for word in words) / len(words) / most
-            centrality = usual if closeness[number] is None else closeness[number]
-            score = worth * (1.0 + (centrality or 0.0))
+            centrality = _usualness(quoted, n_with) if close is None else close
             # Of a sentence said twice the later one stands: it is what was left in the end.
-            found[quoted.casefold()] = _Sentence(text=quoted, place=len(found), words=words, score=score)
+            found[quoted.casefold()] = _Sentence(text=quoted, place=len(found), score=worth * (1.0 + centrality))
     return sorted(found.values(), key=lambda each: (-each.score, each.place))
+
+
+def _usualness(sentence: str, n_with: Mapping[str, int]) -> float:
+    """How often its words are said, on average, as a share of the most frequent word; 0 where nothing was counted."""
+    words = _significant(sentence)
+    most = max(n_with.values(), default=0)
+    return sum(n_with[word] for word in words) / len(words) / most if words and most else 0.0
 
 
 def _chosen(sentences: Sequence[_Sentence], room: int) -> list[_Sentence]:
     chosen: list[_Sentence] = []
+    told: list[frozenset[str]] = []
     for sentence in sentences:
         n_letters = len(sentence.text) + 3  # a blank and two quotation marks
-        is_new = all(len(sentence.words & each.words) < _REPEATED_SHARE * len(sentence.words) for each in chosen)
-        if n_letters <= room and is_new:
+        if n_letters > room:
+            continue
+        words = _significant(sentence.text)
+        if all(len(words & others) < _REPEATED_SHARE * len(words) for others in told):
             chosen.append(sentence)
+            told.append(words)
             room -= n_letters
         if len(chosen) == MAX_SENTENCES:
             break
-    if not chosen:
-        best = sentences[0]
-        chosen.append(_Sentence(text=_cut(best.text, room - 3), place=0, words=best.words, score=best.score))
-    return chosen
+    return chosen or [replace(sentences[0], text=_cut(sentences[0].text, room - 3))]
 
 
 def _cut(text: str, n_letters: int) -> str:

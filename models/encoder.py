@@ -103,14 +103,12 @@ def load_tokenizer(path: Path) -> "Tokenizer":
     """BERT's uncased word pieces from `vocab.txt`. Control pieces have no spelling here: nobody can say [SEP]."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-    pieces = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
-    vocabulary = {piece: number for number, piece in enumerate(pieces)}
     tokenizer = Tokenizer(
-        models.WordPiece(vocabulary, unk_token=_UNKNOWN, max_input_chars_per_word=_MOST_LETTERS_OF_A_WORD)
+        models.WordPiece.from_file(str(path), unk_token=_UNKNOWN, max_input_chars_per_word=_MOST_LETTERS_OF_A_WORD)
     )
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    ends = [(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")]
+    ends = [(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
     tokenizer.enable_truncation(MOST_PIECES)
     return tokenizer

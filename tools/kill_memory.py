@@ -2,8 +2,8 @@
 
 A life (`tools.kill_memory_life`) is begun, killed after a random time, and the memory compared with what the life had
 acknowledged (`tools.kill_memory_checks`); then the next one goes on in the same file. A file serves for some lives, so
-that looking through all of it stays quick. A killed process is not a power cut: what the operating system had taken over
-is on the disk all the same. That a commit waits for the disk is checked by `familiar bench memory`, beside a bare sync.
+that looking through all of it stays quick. A killed process is not a power cut: what the operating system had taken
+over is on the disk all the same. How long a commit waits for the disk is measured by `familiar bench memory`.
 
 Exit status 1 if anything was lost, half-done or damaged.
 """
@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TextIO
 
 from tools.kill_memory_checks import Ledger, flaws
 from tools.kill_memory_life import live
@@ -95,7 +96,9 @@ def _take_all(from_life: Connection, ledger: Ledger) -> None:
 
 def main(arguments: list[str]) -> int:
     """The exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tools.kill_memory", description="Kill -9 the memory, and look at it.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.kill_memory", description="Kill -9 the memory, and look at it."
+    )
     parser.add_argument("--kills", type=int, default=1_000)
     parser.add_argument("--seconds", type=float, default=3_600.0, help="stop after so many seconds")
     parser.add_argument("--seed", type=int, default=1)
@@ -103,12 +106,14 @@ def main(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     # The modules are imported once, in the process from which all lives are forked.
     multiprocessing.get_context("forkserver").set_forkserver_preload(["tools.kill_memory_life"])
-    report = kill_many(chosen.kills, chosen.seconds, chosen.seed, lambda line: print(line, file=sys.stderr))  # noqa: T201
-    if chosen.json:
-        print(json.dumps(asdict(report)))  # noqa: T201
-    else:
-        print(_as_text(report))  # noqa: T201
+    report = kill_many(chosen.kills, chosen.seconds, chosen.seed, lambda line: _write(sys.stderr, line))
+    _write(sys.stdout, json.dumps(asdict(report)) if chosen.json else _as_text(report))
     return 1 if report.flaws else 0
+
+
+def _write(stream: TextIO, line: str) -> None:
+    stream.write(f"{line}\n")
+    stream.flush()
 
 
 def _as_text(report: KillReport) -> str:

@@ -63,7 +63,8 @@ class Life:
 
     def _talk(self, store: MemoryStore, conversation: int, about: str) -> int:
         self._n_said += 1
-        text = f"I saw w{self._number}q{self._n_said}, {about}."
+        # No such word is the beginning of another one: the index abbreviates words to their beginnings.
+        text = f"I saw w{self._number}q{self._n_said}z, {about}."
         self._say("begins", "talk", text=text)
         turn = store.commit_turn(
             Turn(
@@ -84,9 +85,7 @@ class Life:
         value = f"Town{self._number}q{self._n_said + 1}"
         turn_id = self._talk(store, conversation, value)
         self._say("begins", "record", relation=relation, value=value)
-        fact = Fact(
-            subject=SPEAKER, relation=relation, object=value, recorded_from=self._now_s(), turn_ids=(turn_id,)
-        )
+        fact = Fact(subject=SPEAKER, relation=relation, object=value, recorded_from=self._now_s(), turn_ids=(turn_id,))
         facts.record(store, PERSON, CHARACTER, [fact], self._now_s())
         self._say("done", "record", relation=relation, value=value)
 
@@ -117,7 +116,9 @@ class Life:
     def _forget(self, store: MemoryStore) -> None:
         """Any turn but those that what holds now was learned from."""
         kept = {turn_id for fact in facts.current(store, PERSON, CHARACTER) for turn_id in fact.turn_ids}
-        turn_ids = [turn.turn_id for turn in store.last_turns(PERSON, CHARACTER, _FORGETTABLE) if turn.turn_id is not None]
+        turn_ids = [
+            turn.turn_id for turn in store.last_turns(PERSON, CHARACTER, _FORGETTABLE) if turn.turn_id is not None
+        ]
         if free := [turn_id for turn_id in turn_ids if turn_id not in kept]:
             turn_id = self._chance.choice(free)
             self._say("begins", "forget", turn_id=turn_id)

@@ -30,11 +30,11 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A memory with something in nearly every table."""
     path = tmp_path_factory.mktemp("sound") / "memory.db"
     with MemoryStore(path) as store:
-        turns = [
-            remember(store, f"the dragon {n} flies", "word " * 60, said_at=MORNING_S + 600 * n) for n in range(60)
-        ]
+        turns = [remember(store, f"the dragon {n} flies", "word " * 60, said_at=MORNING_S + 600 * n) for n in range(60)]
         meanings = [
-            Meaning(turn_id=turn.turn_id or 0, in_reply=False, embedding=b"\1" * 384, feelings=bytes(28), importance=0.5)
+            Meaning(
+                turn_id=turn.turn_id or 0, in_reply=False, embedding=b"\1" * 384, feelings=bytes(28), importance=0.5
+            )
             for turn in turns
         ]
         store_meanings(store, meanings, "test")

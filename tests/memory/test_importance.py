@@ -30,7 +30,11 @@ def test_a_fact_matters_even_in_words_that_are_none() -> None:
 
 
 def test_other_languages_tell_of_oneself_too() -> None:
-    for one, other in (("mój pies śpi", "ten pies śpi"), ("j\u2019ai un chien", "voici un chien"), ("мой пёс", "этот пёс")):
+    for one, other in (
+        ("mój pies śpi", "ten pies śpi"),
+        ("j\u2019ai un chien", "voici un chien"),
+        ("мой пёс", "этот пёс"),
+    ):
         assert importance(one) > importance(other)
 
 

@@ -72,7 +72,7 @@ def test_nothing_is_recalled_when_nothing_is_worth_saying(store: MemoryStore, qu
 
 def test_the_newest_turns_are_left_out(store: MemoryStore) -> None:
     (newest,) = store.last_turns("Anna", "Luna", 1)
-    mitten = remember(store, "Is the red mitten back?", "Not yet.")
+    mitten = remember(store, "The red mitten is back!", "Hooray.")
     assert recall(store, "Anna", "Luna", "red mitten", 1)[0].turn == mitten
     assert recall(store, "Anna", "Luna", "red mitten", 1, exclude_newest=1)[0].text == "I lost my red mitten."
     found = recall(store, "Anna", "Luna", "red mitten", 9, exclude_newest=2)

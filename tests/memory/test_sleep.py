@@ -1,6 +1,7 @@
 """Sleep: episodes told, repetitions lowered, the index merged, the log emptied; in steps, once, and never half."""
 
 import sqlite3
+import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
@@ -9,11 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from memory import facts, sleep
 from memory.errors import MemoryStoreError
+from memory.forgetting import forget
 from memory.importance import SAID_AGAIN
 from memory.messages import Fact
+from memory.selecting import Selection
 from memory.sleep import MAX_EPISODE_TURNS, Step, take_step
 from memory.store import MemoryStore
 from tests.memory.making import remember
@@ -148,6 +153,34 @@ def test_what_is_left_of_an_episode_is_told_again_after_forgetting(tmp_path: Pat
         assert steps(store, NIGHT) == []
 
 
+@settings(deadline=None, max_examples=20)
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("say"), st.sampled_from([20.0, 2_000.0, -90_000.0])),
+            st.tuples(st.just("forget"), st.floats(0, 1)),
+            st.tuples(st.just("sleep"), st.just(0.0)),
+        ),
+        max_size=25,
+    )
+)
+def test_every_turn_stands_in_one_summary_whatever_is_said_and_forgotten(happenings: list[tuple[str, float]]) -> None:
+    with tempfile.TemporaryDirectory() as folder, MemoryStore(Path(folder) / "memory.db") as store:
+        at_s, there = MORNING_S, list[int]()
+        for number, (what, value) in enumerate(happenings):
+            if what == "say":
+                at_s += value
+                there += _say(store, f"I saw {number} red kites.", at_s=at_s)
+            elif what == "sleep":
+                steps(store, datetime.fromtimestamp(at_s, UTC))
+            elif there:
+                forget(store, Selection(turn_ids=(there.pop(int(value * (len(there) - 1))),)))
+        steps(store, datetime.fromtimestamp(at_s + 9_000, UTC))
+        told = [turn_id for first, last, _ in _summaries(store) for turn_id in there if first <= turn_id <= last]
+        assert told == there
+        assert steps(store, datetime.fromtimestamp(at_s + 9_000, UTC)) == []
+
+
 def test_the_same_words_keep_their_importance_only_where_they_are_newest(tmp_path: Path) -> None:
     with MemoryStore(tmp_path / "memory.db") as store:
         ids = _say(store, "Tell me a story about dragons!", SEA, "tell me a story, about dragons")
@@ -265,7 +298,9 @@ def test_a_step_that_fails_changes_nothing(tmp_path: Path) -> None:
         assert _dump(path) == before
 
 
-def test_the_index_is_merged_in_portions_and_finds_what_it_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_index_is_merged_in_portions_and_finds_what_it_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sleep, "MERGE_PAGES", 1)
     path = tmp_path / "memory.db"
     with MemoryStore(path) as store:
@@ -275,7 +310,9 @@ def test_the_index_is_merged_in_portions_and_finds_what_it_found(tmp_path: Path,
         assert len(merged) > 1
         found = store.read(
             "look",
-            lambda connection: connection.execute("SELECT rowid FROM utterances WHERE utterances MATCH 'dragon'").fetchall(),
+            lambda connection: connection.execute(
+                "SELECT rowid FROM utterances WHERE utterances MATCH 'dragon'"
+            ).fetchall(),
         )
         assert [row // 2 for (row,) in found] == list(range(1, 61))
 

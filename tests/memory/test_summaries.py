@@ -60,7 +60,9 @@ def test_meanings_tell_what_is_central_where_there_are_any() -> None:
 
 
 def test_the_same_is_not_told_twice() -> None:
-    told = summary("Anna", [_said("My dog Rex is ill."), _said("my dog rex is ill."), _said("Rex, my dog, is so ill!")], DAY)
+    told = summary(
+        "Anna", [_said("My dog Rex is ill."), _said("my dog rex is ill."), _said("Rex, my dog, is so ill!")], DAY
+    )
     assert told == f'{BEGINNING} "my dog rex is ill."'
 
 
@@ -72,7 +74,7 @@ def test_a_sentence_that_is_too_long_is_cut_between_words() -> None:
 
 
 def test_sentences_of_unspaced_scripts_are_sentences() -> None:
-    told = summary("Anna", [_said("我的小狗病了。我们明天去海边看奶奶。你说什么？")], DAY)
+    told = summary("Anna", [_said("我的小狗病了。我们明天去海边看奶奶。你说什么\uff1f")], DAY)
     assert told == f'{BEGINNING} "我的小狗病了。" "我们明天去海边看奶奶。"'
 
 

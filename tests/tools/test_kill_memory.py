@@ -24,7 +24,7 @@ def _written(path: Path) -> Ledger:
     ledger = Ledger()
     with MemoryStore(path) as store:
         for n in range(3):
-            turn = remember(store, f"I saw w1q{n}, a dragon.", "Oh.")
+            turn = remember(store, f"I saw w1q{n}z, a dragon.", "Oh.")
             ledger.take("done", "talk", {"turn_id": turn.turn_id or 0, "text": turn.user_text})
         fact = Fact(subject=SPEAKER, relation=HOME, object="Town1", recorded_from=1.0, turn_ids=(3,))
         facts.record(store, "Anna", "Luna", [fact], 1.0)
@@ -52,7 +52,10 @@ def test_a_sound_memory_has_no_flaws(tmp_path: Path) -> None:
         ("INSERT INTO meanings VALUES (99, 1, x'', x'', 0.5)", "a meaning of no turn"),
         ("DELETE FROM fact_turns", "a fact of no turn"),
         ("INSERT INTO summaries VALUES (1, 1, 1, 1, 9, 'x', 1.0)", "a summary of a turn that is not there"),
-        ("INSERT INTO summaries VALUES (1, 1, 1, 1, 2, 'x', 1.0), (2, 1, 1, 2, 3, 'y', 1.0)", "two summaries of one turn"),
+        (
+            "INSERT INTO summaries VALUES (1, 1, 1, 1, 2, 'x', 1.0), (2, 1, 1, 2, 3, 'y', 1.0)",
+            "two summaries of one turn",
+        ),
         ("UPDATE turns SET user_text = 'other' WHERE id = 2", "the full-text index is not that of the turns"),
         ("DELETE FROM utterances_data WHERE id > 10", "the full-text index contradicts itself"),
     ],
@@ -71,14 +74,17 @@ def test_what_is_half_done_in_the_file_is_found(tmp_path: Path, sql: str, flaw: 
         ("UPDATE turns SET user_text = 'other' WHERE id = 2", "turn 2 has other words"),
         ("INSERT INTO turns VALUES (9, 1, 1, 1, 'x', '', 1.0, 0)", "turn 9 came back, or nobody said it"),
         ("UPDATE facts SET valid_to = 2.0", f"{HOME} is None, not one of"),
-        ("INSERT INTO facts SELECT 9, 1, 1, subject, relation, 'x', day, 1, NULL, 1, NULL, source FROM facts", "2 values"),
-        ("CREATE TABLE more AS SELECT 'w1q7' AS words", "turn 8 was forgotten and can be read"),
+        (
+            "INSERT INTO facts SELECT 9, 1, 1, subject, relation, 'x', day, 1, NULL, 1, NULL, source FROM facts",
+            "2 values",
+        ),
+        ("CREATE TABLE more AS SELECT 'w1q7z' AS words", "turn 8 was forgotten and can be read"),
     ],
 )
 def test_a_broken_promise_is_found(tmp_path: Path, sql: str, flaw: str) -> None:
     path = tmp_path / "memory.db"
     ledger = _written(path)
-    ledger.forgotten[8] = "I saw w1q7, a dragon."
+    ledger.forgotten[8] = "I saw w1q7z, a dragon."
     _change(path, sql)
     assert any(found.startswith(flaw) for found in ledger.broken_promises(path))
 
@@ -86,9 +92,9 @@ def test_a_broken_promise_is_found(tmp_path: Path, sql: str, flaw: str) -> None:
 def test_what_was_being_done_may_have_happened_or_not_but_stays_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "memory.db"
     ledger = _written(path)
-    ledger.take("begins", "talk", {"text": "I saw w1q9, a dragon."})
+    ledger.take("begins", "talk", {"text": "I saw w1q9z, a dragon."})
     with MemoryStore(path) as store:
-        remember(store, "I saw w1q9, a dragon.")
+        remember(store, "I saw w1q9z, a dragon.")
     assert ledger.broken_promises(path) == []
     with MemoryStore(path) as store:
         forgetting.forget(store, Selection(turn_ids=(4,)))
