@@ -12,14 +12,18 @@ _PEOPLE = "|".join(sorted(KIN, key=len, reverse=True))
 _WHO = rf"(?P<who>{_PEOPLE})\b(?!'s)"
 _HERE = (
     rf"\b(?:this is|i'm|i am|it's me,?) (?:(?:your|her|his|the|\w+'s) )?{_WHO}",
-    rf"\b{_WHO} (?:is|just came) "
-    r"(?:here|home|back|listening|in the room|with (?:me|us)|right here|beside (?:me|us)|in)\b",
+    (
+        rf"\b{_WHO} (?:is|just came) "
+        r"(?:here|home|back|listening|in the room|with (?:me|us)|right here|beside (?:me|us)|in)\b"
+    ),
     rf"\bsay (?:hello|hi|good (?:night|morning)|bye) to (?:my |our )?{_WHO}",
 )
 _NOT_HERE = rf"\b(?:{_PEOPLE}) (?:is not|isn't) "
 _GONE = (
-    rf"\b(?:{_PEOPLE}) "
-    r"(?:is gone|is away|has gone|has left|went (?:away|out|home|to (?:work|bed|sleep|the shops?))|left)\b",
+    (
+        rf"\b(?:{_PEOPLE}) "
+        r"(?:is gone|is away|has gone|has left|went (?:away|out|home|to (?:work|bed|sleep|the shops?))|left)\b"
+    ),
     r"\b(?:we're|we are|i'm|i am) (?:all )?alone (?:now|again)\b",
     r"\b(?:nobody|no one) (?:else )?is (?:here|listening)\b",
 )

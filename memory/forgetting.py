@@ -26,8 +26,8 @@ REBUILD_SHARE = 0.1
 """If more than this share of all turns goes, the index is written anew from what stays, which then is quicker than to
 take every single row out of it."""
 
-# What a fact that goes had put an end to holds on, as if it had never been said: until now, or until what came after it.
-# `memory.facts` gives the old fact's end the very time of the new one's beginning.
+# What a fact that goes had put an end to holds on, as if that had never been said: until now, or until what came after
+# it. `memory.facts` gives the old fact's end the very time of the new one's beginning.
 _REOPEN = """
     UPDATE facts SET
         recorded_to = iif(facts.recorded_to = gone.recorded_from, gone.recorded_to, facts.recorded_to),

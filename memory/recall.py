@@ -53,6 +53,15 @@ def recall(
     """See `MemoryStore.recall`. Other weights are for measuring what each part is worth."""
 
     def work(connection: sqlite3.Connection) -> tuple[Recalled, ...]:
+        # One view of the file, whatever another process forgets meanwhile; and one lock in place of thirty.
+        connection.execute("BEGIN")
+        try:
+            return answer(connection)
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+    def answer(connection: sqlite3.Connection) -> tuple[Recalled, ...]:
         pair = rows.find_pair(connection, person, character)
         newest = rows.newest_turn_id(connection, pair, skip=max(0, query.exclude_newest)) if pair else None
         if pair is None or newest is None or query.limit <= 0:
