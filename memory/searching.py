@@ -21,7 +21,7 @@ from memory.scoring import N_EMOTIONS, Bools, Candidates, Floats, Positions, Wei
 from memory.vectors import cosines, unpacked_shares
 from memory.words import QueryWord
 
-SHORTLIST = 96
+SHORTLIST = 64
 """Utterances whose meanings are read and scored exactly."""
 
 _MOST_BY_WORDS = 384
