@@ -6,6 +6,7 @@ says what is to be done, this only runs it.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from datetime import datetime
@@ -143,7 +144,8 @@ def memory_chores(
     async def leave() -> bool:
         before = local_time().timestamp() - keep_days * 86_400
         gone = await memory.ask(retention.leave, before, keep_cited=keep_cited)
-        await asyncio.to_thread(forget_talks, states, gone.pairs)
+        if gone.pairs:
+            await asyncio.to_thread(forget_talks, states, gone.pairs)
         return not gone.is_nothing
 
     async def take_step() -> bool:
@@ -152,7 +154,12 @@ def memory_chores(
     async def wipe() -> bool:
         if not await memory.ask(forgetting.is_wiping_due):
             return False
-        await memory.ask(forgetting.wipe)
+        stop = threading.Event()
+        try:
+            await memory.ask(forgetting.wipe, stop)
+        except asyncio.CancelledError:
+            stop.set()  # somebody speaks, and may ask the memory something
+            raise
         return True
 
     if reading is not None:

@@ -6,7 +6,7 @@ here is closed in reverse order, whatever happens.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from memory.errors import MemoryKeyError, MemoryStoreError
 from memory.worker import AsyncMemory
 from models.character import Character, load_character, starter_character
 from models.engine import EngineSettings, LlamaEngine
-from models.messages import Prefilled
+from models.messages import Message, Prefilled
 from models.prompt import STANDING_INSTRUCTIONS, PromptBuilder
 from models.sampling import Sampling
 from models.stops import ReplyLimits
@@ -146,7 +146,7 @@ async def open_dialogue(
             tokenizer=engine.vocabulary,
             prompts=prompt_builder(engine, character, settings),
             mind=mind,
-            on_turn_over=continuity.turn_over,
+            on_turn_over=lambda history, n_recorded: _save_when_due(dialogue, continuity, history, n_recorded),
             settings=DialogueSettings(
                 limits=reply_limits(settings),
                 max_sentences=settings.think.max_sentences,
@@ -192,11 +192,20 @@ async def _continue(dialogue: Dialogue, continuity: Continuity) -> Prefilled | N
     return settled
 
 
+async def _save_when_due(
+    dialogue: Dialogue, continuity: Continuity, history: Sequence[Message], n_recorded: int
+) -> None:
+    """Save the conversation once in a while, with the cache as the history is: something may have been forgotten."""
+    if continuity.is_due(n_recorded) and await dialogue.settle() is not None:
+        await continuity.turn_over(history, n_recorded)
+
+
 async def _keep(dialogue: Dialogue, continuity: Continuity) -> None:
     try:
         async with asyncio.timeout(SAVE_TIMEOUT_S):
             await dialogue.turn_over()
-            if dialogue.is_off_record:
+            # Words may have left the history since the last reply, and would stay in the cache that is saved.
+            if dialogue.is_off_record or await dialogue.settle() is None:
                 await continuity.forget_talk()
             else:
                 await continuity.keep_talk(dialogue.history, dialogue.n_recorded)

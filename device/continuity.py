@@ -96,9 +96,11 @@ class Continuity:
         return saved is not None and await self._restore(saved)
 
     async def forget_talk(self) -> None:
-        """The saved conversation is not to come back."""
+        """The saved conversation is not to come back. What is being written is waited for, or it would."""
+        await self._written()
+        self._n_saved = 0  # the end saves what is left of it, even if no turn comes after
         try:
-            await asyncio.to_thread(self._talk.unlink, missing_ok=True)
+            await asyncio.to_thread(_remove, self._talk)
         except OSError as error:
             log.warning("a saved conversation could not be removed: %s", error)
 
@@ -109,15 +111,19 @@ class Continuity:
             origin = await self._keeper.origin()
             self._writing = self._thread.submit(self._write_head, origin, _label_of_head(head), snapshot)
 
-    async def turn_over(self, history: Sequence[Message], n_recorded: int) -> None:
-        """A turn is over: save the conversation if enough of it is new. `n_recorded` counts its turns since the
+    def is_due(self, n_recorded: int) -> bool:
+        """Whether so much of the conversation is new that it is to be saved. `n_recorded` counts its turns since the
         start."""
-        if self._keeps_talk and n_recorded - self._n_taken >= SAVE_EVERY_TURNS:
+        return self._keeps_talk and n_recorded - self._n_taken >= SAVE_EVERY_TURNS
+
+    async def turn_over(self, history: Sequence[Message], n_recorded: int) -> None:
+        """A turn is over, and the cache settled to `history`: save the conversation if that is due."""
+        if self.is_due(n_recorded):
             await self._save(history, n_recorded)
 
     async def keep_talk(self, history: Sequence[Message], n_recorded: int) -> None:
-        """Save the conversation, if that has not been done, `history` being what of it stands in the prompt. Returns
-        when it is on the disk."""
+        """Save the conversation, if that has not been done, `history` being what of it stands in the prompt, to which
+        the cache is settled. Returns when it is on the disk."""
         await self._written()
         if self._keeps_talk and n_recorded > self._n_saved:
             await self._save(history, n_recorded)
@@ -184,6 +190,12 @@ def talk_file(folder: Path, person: str, character: str) -> Path:
     """Where the last conversation of these two is saved, if it is. One file, whatever engine it was made with: words
     must not lie about in files that nobody looks for any more."""
     return folder / f"talk-{_short_hash(_label_of_talk(person, character))}{SUFFIX}"
+
+
+def _remove(path: Path) -> None:
+    """The file, and what a write that was broken off left beside it."""
+    for file in (path, *path.parent.glob(f"{path.name}.*")):
+        file.unlink(missing_ok=True)
 
 
 def saved_messages(saved: SavedState) -> tuple[Message, ...]:

@@ -2,18 +2,26 @@
 
 A chore is a coroutine function that does one small thing and says whether there was anything to do. When it has been
 quiet for a while, chores run until none has anything left or somebody speaks: the one under way is then cancelled, so
-it has to leave nothing half done. What the chores are is up to `device.companion`.
+it has to leave nothing half done. In a long rest they come round again every hour, since some depend on the time of
+day. What the chores are is up to `device.mind`.
+
+This is a supervisor: whatever goes wrong in a chore ends that chore, not the conversation.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from device.errors import FamiliarError
 from memory.errors import MemoryStoreError
 from models.errors import ModelError
 
 log = logging.getLogger(__name__)
+
+AGAIN_S = 3600.0
+"""In a rest that lasts: words leave by their age, and a day begins."""
 
 REST_S = 20.0
 """How long nobody has spoken before chores begin. Most pauses within a conversation are shorter."""
@@ -31,7 +39,7 @@ class Housekeeping:
     """Runs chores whenever it has been quiet. `rest` and `disturb` say when it is; both may be called at any time."""
 
     def __init__(self, chores: Sequence[Chore], *, rest_s: float = REST_S) -> None:
-        self._chores = tuple(chores)
+        self._chores = list(chores)
         self._rest_s = rest_s
         self._quiet = asyncio.Event()
         self._disturbed = asyncio.Event()
@@ -51,22 +59,33 @@ class Housekeeping:
     async def run(self) -> None:
         """Work in every rest, until cancelled."""
         while True:
-            await self._quiet.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(AGAIN_S):
+                    await self._quiet.wait()
+            if self._disturbed.is_set() and not self._quiet.is_set():
+                continue  # somebody speaks at this very hour
             if await self._disturbed_within(self._rest_s):
                 continue
-            before = self._n_disturbances
-            for chore in self._chores:
-                await self._do(chore, before)
-            if self._n_disturbances == before:
-                self._quiet.clear()  # all is done: nothing comes up before the next turn
+            await self.run_once()
+
+    async def run_once(self) -> None:
+        """Work now, until nothing is left to do or somebody speaks."""
+        before = self._n_disturbances
+        for chore in tuple(self._chores):
+            await self._do(chore, before)
+        if self._n_disturbances == before:
+            self._quiet.clear()  # all is done: little comes up before the next turn
 
     async def _do(self, chore: Chore, n_disturbances: int) -> None:
         """Everything that a chore has to do, unless somebody speaks. `n_disturbances` is their count before."""
         try:
             while self._n_disturbances == n_disturbances and await self._step(chore):
                 pass
-        except (MemoryStoreError, ModelError) as error:
+        except (MemoryStoreError, ModelError, FamiliarError) as error:
             log.warning("%s was put off: %s", chore.name, error)
+        except Exception as error:  # noqa: BLE001  a fault in a chore; its text may quote what somebody said
+            log.error("%s failed (%s) and is left until the next start", chore.name, type(error).__name__)
+            self._chores.remove(chore)
 
     async def _step(self, chore: Chore) -> bool:
         """Whether the chore did something. Cancelled when somebody speaks."""
@@ -87,3 +106,12 @@ class Housekeeping:
         except TimeoutError:
             return False
         return True
+
+
+async def do_chores(chores: Sequence[Chore], limit_s: float) -> None:
+    """A pass through chores for whoever has no rests: what is done within `limit_s` is done."""
+    housekeeping = Housekeeping(chores, rest_s=0.0)
+    housekeeping.rest()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(limit_s):
+            await housekeeping.run_once()

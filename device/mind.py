@@ -4,6 +4,7 @@ Opened here from the settings, for `device.companion` to hand to the dialogue. E
 or because this machine lacks it; the conversation goes on without, and what is missing is said.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from device.remembering import RecallSettings, Remembering
 from device.settings import Settings
 from device.trace import Trace
 from device.wishes import Wishes
+from memory.errors import MemoryStoreError
+from memory.recall import warm
 from memory.worker import AsyncMemory
 from models.character import Character
 from models.encoder_worker import AsyncEncoder
@@ -65,7 +68,7 @@ async def open_mind(
     """Open what the settings ask for; the mood wakes up as it was, and is kept on leaving. `prompts` makes the builder
     of a character's prompts; `states` is the folder of what the engine saves; `on_notice` is told of what fails later.
 
-    Raises MemoryStoreError, and CharacterError where the character feels what no body can show.
+    Raises CharacterError where the character feels what no body can show.
     """
     language = settings.listen.language
     notices: list[str] = []
@@ -74,7 +77,7 @@ async def open_mind(
         guarding = open_guarding(settings.guard, character, language)
         if guarding is not None and guarding.notice:
             notices.append(guarding.notice)
-        feelings = await _feelings(stack, character, settings, person, memory, trace)
+        feelings = await _feelings(stack, character, settings, person, memory, trace, notices)
         remembering = wishes = None
         chores: tuple[Chore, ...] = ()
         if memory is not None:
@@ -98,6 +101,9 @@ async def open_mind(
                 remembering, character=character.name, language=language, on_forgotten=continuity.forget_talk
             )
             chores = _chores(character, settings, person, memory, engine, prompts, reading, states)
+            fingerprint = reading.fingerprint if reading is not None else None
+            warming = asyncio.create_task(memory.ask(warm, person, character.name, fingerprint), name="warm-memory")
+            stack.push_async_callback(asyncio.wait, (warming,))
         yield Mind(
             reading=reading,
             remembering=remembering,
@@ -112,7 +118,7 @@ async def open_mind(
 async def _reading(
     stack: AsyncExitStack, settings: Settings, notices: list[str], on_notice: Callable[[str], None]
 ) -> Reading | None:
-    if not (settings.memory.enabled or settings.feelings.enabled or settings.guard.enabled):
+    if not (settings.memory.enabled or settings.feelings.enabled):
         return None
     try:
         return Reading(await stack.enter_async_context(AsyncEncoder.open()), on_notice)
@@ -128,6 +134,7 @@ async def _feelings(
     person: str,
     memory: AsyncMemory | None,
     trace: Trace | None,
+    notices: list[str],
 ) -> Feelings | None:
     if not settings.feelings.enabled:
         return None
@@ -142,7 +149,10 @@ async def _feelings(
             trace.event("mood", turn=0, **mood)
 
     feelings = Feelings(character, memory=memory, person=person, on_change=tell)
-    await feelings.restore()
+    try:
+        await feelings.restore()
+    except MemoryStoreError as error:
+        notices.append(f"the mood does not come back: {error}")
     stack.push_async_callback(feelings.save, at_once=True)
     return feelings
 

@@ -22,16 +22,16 @@ def mind_checks(settings: Settings, memory_path: Path) -> Iterator[Check]:
 
 
 def _encoder() -> Check:
-    from models.encoder import read_info
+    from models.encoder import Encoder
     from models.errors import ModelError
 
     name = "meaning and feeling"
     try:
-        info = read_info()
+        encoder = Encoder()
     except ModelError as error:
         mend = "without it, memories are found by their words alone, and words move no mood"
         return Check(name=name, status="warn", what=str(error), mend=mend)
-    return Check(name=name, status="ok", what=f"the encoder that comes along ({info.fingerprint[:8]})")
+    return Check(name=name, status="ok", what=f"the encoder that comes along ({encoder.fingerprint[:8]}), which loads")
 
 
 def _guard(settings: GuardSettings, language: str) -> Check:

@@ -21,6 +21,10 @@ from models.character import Character
 
 log = logging.getLogger(__name__)
 
+LEAVING_CHORES_S = 1.0
+"""In writing nobody knows when there is a rest: what has to be done about the memory is done on leaving, so far as it
+goes within this time. The rest is left to `familiar memory sleep`, or to the next time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TalkRequest:
@@ -88,6 +92,7 @@ def why_no_sound() -> str | None:
 
 def _in_writing(request: TalkRequest, character: Character, settings: Settings, where: Places) -> None:
     from device.companion import open_dialogue
+    from device.housekeeping import do_chores
     from device.text_mode import TextConversation
 
     with Trace(request.trace) as trace, asyncio.Runner() as runner:
@@ -105,6 +110,7 @@ def _in_writing(request: TalkRequest, character: Character, settings: Settings, 
                 dialogue=opened.dialogue, character=character.name, trace=trace, as_json=request.as_json
             )
             conversation.run(runner, greeting="" if opened.dialogue.history else character.greeting)
+            runner.run(do_chores(opened.mind.chores, LEAVING_CHORES_S))
         finally:
             runner.run(opening.__aexit__(None, None, None))
 

@@ -11,6 +11,7 @@ those that this package makes.
 """
 
 import sqlite3
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,16 +96,22 @@ def forget_newest(store: MemoryStore, person: str, character: str, n: int = 1) -
     return forget(store, Selection(person=person, character=character, turn_ids=turn_ids))
 
 
-def wipe(store: MemoryStore) -> None:
-    """Wipe what was forgotten from the files, if that is due. Some seconds for a large memory, 100,000 turns.
+def wipe(store: MemoryStore, stop: threading.Event | None = None) -> None:
+    """Wipe what was forgotten from the files, if that is due. Some seconds for a large memory, 100,000 turns; once
+    `stop` is set, it is left for another time.
 
     Works beside other programs that have the memory open. Raises MemoryBusyError or MemoryFullError; then it is done at
     the next opening, or by calling again.
     """
 
     def work(connection: sqlite3.Connection) -> None:
-        if wiping.is_due(connection):
-            wiping.wipe(connection)
+        if not wiping.is_due(connection):
+            return
+        try:
+            wiping.wipe(connection, stop)
+        except sqlite3.OperationalError as error:
+            if stop is None or not stop.is_set() or error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
 
     store.read("wipe what was forgotten", work)
 

@@ -10,6 +10,7 @@ Called by `MemoryStore.recall`.
 
 import sqlite3
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from memory import known, rows, scoring
 from memory.asking import Asked, asked
+from memory.errors import MemoryStoreError
 from memory.messages import Query, Recalled
 from memory.mirror import encoder_of
 from memory.rows import Pair
@@ -78,6 +80,19 @@ def recall(
         return _Answer(connection=connection, pair=pair, query=query, asked=question, scope=scope).items(weights)
 
     return store.read("recall", work)
+
+
+def warm(store: "MemoryStore", person: str, character: str, encoder: str | None) -> None:
+    """Read what recall keeps in RAM of this pair, so that the first question need not wait for it (0.7 s at 100,000
+    turns). `encoder` is the fingerprint of what reads questions, None for none. Never raises MemoryStoreError: a
+    memory that fails is told of when it is asked."""
+
+    def work(connection: sqlite3.Connection) -> None:
+        if pair := rows.find_pair(connection, person, character):
+            store.mirrors.of(connection, pair, encoder_of(connection, encoder) if encoder else None)
+
+    with suppress(MemoryStoreError):
+        store.read("warm the memory up", work)
 
 
 def recalled(store: "MemoryStore", turn_ids: Iterable[int], at: float) -> None:

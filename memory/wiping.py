@@ -3,14 +3,18 @@
 A deleted row can still be read in a file in several places: in pages that are free now or were moved, in the
 write-ahead log, in the samples of the query planner, and in the full-text index, whose deletions are marks beside the
 words until its segments are merged. `wipe` merges them, drops the samples, writes the database anew and empties the
-log; a search of the files' bytes then finds nothing. What a flash card keeps of blocks
-written earlier is beyond any program: for that there is encryption (`memory.cipher`).
+log; a search of the files' bytes then finds nothing. What a flash card keeps of blocks written earlier is beyond any
+program: for that there is encryption (`memory.cipher`).
 
 Whoever deletes marks the database in the same transaction (`mark`), so that a wiping that never happened, because the
 power went or another program was reading, is made up for at the next opening.
 """
 
 import sqlite3
+import threading
+
+_LOOKS_EVERY = 1_000
+"""Instructions of SQLite's machine between two looks whether to stop: some tenths of a millisecond."""
 
 SMALL_BYTES = 64 << 20
 """Up to this size the copy that VACUUM makes stands in RAM. That of a larger database stands in a temporary file, which
@@ -39,13 +43,23 @@ def n_forgettings(connection: sqlite3.Connection) -> int:
     return int(n)
 
 
-def wipe(connection: sqlite3.Connection) -> None:
+def wipe(connection: sqlite3.Connection, stop: threading.Event | None = None) -> None:
     """Rewrite database and index without what was deleted, and empty the write-ahead log. Outside of a transaction.
+    Once `stop` is set, by another thread, it breaks off within some milliseconds, but for the merging of the index.
 
     Works beside other connections as long as none of them is in the middle of reading or writing for longer than the
     busy timeout. Needs free space of about twice the file's size. Broken off anywhere, it can be begun again. Raises
-    `sqlite3.OperationalError`: SQLITE_BUSY where another connection was in the way, SQLITE_FULL.
+    `sqlite3.OperationalError`: SQLITE_BUSY where another connection was in the way, SQLITE_FULL, SQLITE_INTERRUPT.
     """
+    if stop is not None:
+        connection.set_progress_handler(stop.is_set, _LOOKS_EVERY)
+    try:
+        _rewrite(connection)
+    finally:
+        connection.set_progress_handler(None, 0)
+
+
+def _rewrite(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO utterances(utterances) VALUES ('optimize')")
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat4'").fetchone():
         # Of a SQLite built with STAT4, the planner's samples hold names of people. The next ANALYZE takes them anew.

@@ -1,6 +1,7 @@
 """What idle time is for: everything that was said is read, learned from, put in order, and at last let go."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from device.continuity import talk_file
 from device.housekeeping import Chore
 from device.reading import Reading
 from memory import facts
-from memory.forgetting import forget_newest, is_wiping_due
+from memory.forgetting import forget_newest, is_wiping_due, wipe
 from memory.meanings import undescribed
 from memory.messages import Turn
 from memory.worker import AsyncMemory
@@ -119,3 +120,16 @@ def test_an_encoder_that_fails_ends_the_reading(tmp_path: Path) -> None:
         assert done["learning from what was said"] == 1
 
     with_memory(tmp_path, [f"The weather is fine on day {n}." for n in range(40)], work)
+
+
+def test_a_wiping_breaks_off_for_whoever_speaks_and_is_made_up_for(tmp_path: Path) -> None:
+    async def work(memory: AsyncMemory) -> None:
+        await memory.ask(forget_newest, PERSON, NAME)
+        stop = threading.Event()
+        stop.set()
+        await memory.ask(wipe, stop)
+        assert await memory.ask(is_wiping_due)
+        await memory.ask(wipe)
+        assert not await memory.ask(is_wiping_due)
+
+    with_memory(tmp_path, [f"The weather is fine on day {n}, and the vase is broken." for n in range(400)], work)

@@ -2,24 +2,29 @@
 
 import asyncio
 import ctypes
+import time
+from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from device.companion import Places, open_dialogue
 from device.continuity import SAVE_EVERY_TURNS, Continuity, saved_messages
 from device.settings import MemorySettings, Settings, ThinkSettings
+from memory.forgetting import forget
+from memory.selecting import Selection
+from memory.store import MemoryStore
 from memory.worker import AsyncMemory
 from models.character import Character
-from models.engine import Snapshot
+from models.engine import EngineSettings, LlamaEngine, Snapshot
 from models.messages import Message, Piece, Prefilled
 from models.origin import Origin
-from models.state_file import SUFFIX, SavedState, StateKey
+from models.state_file import SUFFIX, SavedState, StateKey, write_state
 from models.store import ModelStore
-from tests.device.fakes import ScriptedBrain, dialogue_of, pieces
+from tests.device.fakes import ScriptedBrain, dialogue_of, pieces, talk_with
 from tests.models.tiny_gguf import write_wandering_model
 from tests.voice.scripted_ears import until
 
@@ -265,3 +270,48 @@ def test_a_conversation_that_was_forgotten_does_not_come_back(tmp_path: Path) ->
     after = started(tmp_path)
     assert after.n_reused == first.n_prefilled, "the character's beginning, and nothing else"
     assert files(tmp_path / "states", "talk") == []
+
+
+def test_what_another_program_has_forgotten_is_not_saved_from_the_cache(tmp_path: Path) -> None:
+    """The words stand in the KV cache still when the conversation ends, with no turn after the forgetting."""
+    write_wandering_model(tmp_path / "model.gguf")
+    settings = Settings(
+        think=ThinkSettings(model=str(tmp_path / "model.gguf"), context_tokens=512, threads=1, max_reply_tokens=20)
+    )
+    where = Places(store=ModelStore(tmp_path), memory=tmp_path / "memory.db", states=tmp_path / "states")
+
+    async def main() -> bytes:
+        async with open_dialogue(PIP, settings, where) as opened:
+            await talk_with(opened.dialogue, "hello pip", "the red mitten is under the stairs")
+            with MemoryStore(tmp_path / "memory.db") as other:
+                forget(other, Selection(words=("red mitten",)))
+        (saved,) = files(tmp_path / "states", "talk")
+        return saved.read_bytes()
+
+    kept = asyncio.run(main())
+    with LlamaEngine(tmp_path / "model.gguf", EngineSettings(n_ctx=512, threads=1)) as engine:
+
+        def tokens_of(text: str) -> bytes:
+            return array("i", engine.vocabulary.tokenize(text, parse_special=False)[1:]).tobytes()
+
+        assert tokens_of("hello pip") in kept, "they are found where they are"
+        assert tokens_of("mitten is under the") not in kept
+    assert b"mitten" not in kept
+
+
+def test_forgetting_waits_for_what_is_being_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(*args: Any) -> None:
+        time.sleep(0.2)  # on the writer's thread: longer than the unlinking takes
+        write_state(*args)
+
+    monkeypatch.setattr("device.continuity.write_state", slowly)
+
+    async def main() -> None:
+        async with continuity(Cache(), tmp_path) as kept:
+            await kept.turn_over(HISTORY, SAVE_EVERY_TURNS)
+            await kept.forget_talk()
+            assert files(tmp_path, "talk") == []
+            await kept.keep_talk(HISTORY, SAVE_EVERY_TURNS)
+            assert len(files(tmp_path, "talk")) == 1
+
+    asyncio.run(main())

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from device.housekeeping import Chore, Housekeeping
+from device import housekeeping as housekeeping_module
+from device.housekeeping import Chore, Housekeeping, do_chores
 from memory.errors import MemoryFullError
 from tests.voice.scripted_ears import until
 
@@ -96,3 +97,51 @@ def test_a_chore_that_fails_is_put_off_and_the_others_are_done(caplog: pytest.Lo
     with caplog.at_level(logging.WARNING):
         asyncio.run(run())
     assert "counting was put off: no space is left" in caplog.text
+
+
+def test_a_fault_in_a_chore_ends_that_chore_alone_and_quotes_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    class Faulty(Counted):
+        n_steps = 0
+
+        async def step(self) -> bool:
+            self.n_steps += 1
+            raise ValueError("I broke the vase")
+
+    async def run() -> None:
+        faulty, other = Faulty(1), Counted(1)
+        async with kept(faulty, other) as housekeeping:
+            housekeeping.rest()
+            await until(lambda: other.left == 0)
+            other.left = 1
+            housekeeping.disturb()
+            housekeeping.rest()
+            await until(lambda: other.left == 0)
+        assert faulty.n_steps == 1
+
+    asyncio.run(run())
+    assert "ValueError" in caplog.text
+    assert "vase" not in caplog.text
+
+
+def test_in_a_long_rest_chores_come_round_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping_module, "AGAIN_S", 0.01)
+
+    async def run() -> None:
+        chore = Counted(1)
+        async with kept(chore) as housekeeping:
+            housekeeping.rest()
+            await until(lambda: chore.left == 0)
+            chore.left = 1
+            await until(lambda: chore.left == 0)
+
+    asyncio.run(run())
+
+
+def test_who_leaves_does_what_can_be_done_in_time() -> None:
+    async def run() -> None:
+        quick, endless = Counted(2), Counted(3, hold=2)
+        await do_chores([Chore(name="quick", step=quick.step), Chore(name="endless", step=endless.step)], 0.05)
+        assert (quick.left, endless.left) == (0, 2)
+        assert endless.n_cancelled == 1
+
+    asyncio.run(run())
