@@ -197,6 +197,10 @@ class MemorySettings:
         "idle time, which one below a billion parameters does badly",
         default="rules",
     )
+    spoken_forgetting: bool = setting(
+        'whether "forget everything" and "forget about ..." are done when somebody says so; "forget that" always is',
+        default=True,
+    )
     keep_days: int = setting(
         "days after which what was said is forgotten, with what was made of it; 0: it is kept for ever",
         default=0,

@@ -20,6 +20,8 @@ def test_the_sound_server_and_what_makes_certificates_are_here(program: str) -> 
     assert shutil.which(program) is not None
 
 
-@pytest.mark.parametrize("module", ["espeakng_loader", "piper", "pocketsphinx", "faster_whisper", "onnx", "matplotlib"])
+@pytest.mark.parametrize(
+    "module", ["espeakng_loader", "piper", "pocketsphinx", "faster_whisper", "onnx", "matplotlib", "sqlcipher3"]
+)
 def test_the_engines_are_here(module: str) -> None:
     assert find_spec(module) is not None
