@@ -175,7 +175,10 @@ class Feelings:
         return self._prosody
 
     def look(self) -> Look:
-        """What the body looks like now, no further from the last answer than it may change in the time since."""
+        """What the body looks like now, no further from the last answer than it may change in the time since.
+
+        For bodies with light and motion; the seam `firmware_bridge.body.Body` has no call for it yet.
+        """
         wanted, now_s = look_of(self.state, self._temperament), self._clock_s()
         if self._look is not None:
             shown, shown_at_s = self._look

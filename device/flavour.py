@@ -8,7 +8,7 @@ prepared ahead with one of them still fits a moment later. Pure.
 from dataclasses import dataclass, replace
 
 from firmware_bridge.look import HIGHEST_FACTOR, LOWEST_FACTOR, Look
-from models.mood import MoodState, Pad, deviation
+from models.mood import MoodState, Pad, deviation, shown
 from models.sampling import Sampling
 from models.temperament import Temperament, Weights
 from voice.messages import Prosody
@@ -74,7 +74,7 @@ def look_of(state: MoodState, temperament: Temperament) -> Look:
     low, high = flavour.hues
     bounds = (LOWEST_FACTOR, HIGHEST_FACTOR)
     return Look(
-        hue_deg=low + (high - low) * (state.felt.pleasure + 1.0) / 2.0,
+        hue_deg=low + (high - low) * (shown(state, temperament.dynamics).pleasure + 1.0) / 2.0,
         brightness=_factor(step, flavour.brightness, bounds),
         tempo=_factor(step, flavour.tempo, bounds),
         amplitude=_factor(step, flavour.amplitude, bounds),

@@ -5,6 +5,7 @@ name from the body. Out go impulses for `models.mood.felt_impulse`. All of it is
 of feelings, and what an emotion of somebody else makes one feel in return. Pure.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -99,12 +100,20 @@ FLOOR = 0.2
 """Probabilities up to this say nothing: an encoder that is sure of "neutral" gives the others a few hundredths each,
 and a day of small talk must move nobody."""
 
+_TELLS: Mapping[str, float] = MappingProxyType({"approval": 0.5, "confusion": 0.5, "curiosity": 0.25})
+"""How much emotions count that ordinary talk is full of; the others count wholly. In 7 of 25 neutral sentences of a
+child, all questions, the shipped encoder hears curiosity, with probabilities of 0.46 to 0.89, and hardly anything
+else."""
+
 _EMPATHY, _EMPATHY_OF_TRAIT = 0.5, 0.3
 """How much of what another feels is felt too: 0.2 by the least agreeable character, 0.8 by the most."""
 
 _REACTION = 0.5
-_OWN_WORDS = 0.3
+_OWN_WORDS = 0.1
 """How much saying something moves who says it. Well below 1: words follow the feeling, and must not feed it."""
+_USUAL_OWN = 0.35
+"""Of each axis of its own words: up to this they are a toy's usual tone, and only what goes beyond moves it. Twelve
+ordinary replies of Pip's had a pleasure of 0 to 0.5, 0.23 in the mean, whatever they answered."""
 _MEMORIES = 0.3
 """A memory of a feeling is weaker than the feeling."""
 
@@ -130,8 +139,9 @@ def heard_impulse(emotions: Sequence[float] | bytes, agreeableness: float) -> Pa
 
 
 def said_impulse(emotions: Sequence[float] | bytes) -> Pad:
-    """What the character's own words with these emotions do to itself. As `heard_impulse`."""
-    return _scaled(_centre(emotions), _OWN_WORDS)
+    """What the character's own words with these emotions do to itself: a little, and only what goes beyond its usual
+    tone. As `heard_impulse`."""
+    return Pad(*(_OWN_WORDS * math.copysign(max(0.0, abs(axis) - _USUAL_OWN), axis) for axis in _centre(emotions)))
 
 
 def recalled_impulse(memories: Sequence[Sequence[float] | bytes]) -> Pad:
@@ -151,17 +161,18 @@ def stimulus_impulse(effect: Pad, strength: float, since_last_s: float) -> Pad:
 
 
 def _weights(emotions: Sequence[float] | bytes) -> dict[str, float]:
-    """How much each emotion counts: together at most 1, "neutral" taking its share from the others."""
+    """How much each emotion but "neutral" counts: together at most 1, less what "neutral" has above FLOOR."""
     if len(emotions) != len(EMOTIONS):
         raise ValueError(f"there are {len(EMOTIONS)} emotions, not {len(emotions)}")
     most = 255.0 if isinstance(emotions, bytes) else 1.0
     shares = (float(value) / most for value in emotions)
     over = {
-        name: (min(1.0, share) - FLOOR) / (1.0 - FLOOR)
+        name: (min(1.0, share) - FLOOR) / (1.0 - FLOOR) * _TELLS.get(name, 1.0)
         for name, share in zip(EMOTIONS, shares, strict=True)
         if share > FLOOR  # which no NaN is
     }
-    scale = 1.0 / max(1.0, sum(over.values()))
+    plain = over.pop("neutral", 0.0)
+    scale = (1.0 - plain) / max(1.0, sum(over.values()))
     return {name: weight * scale for name, weight in over.items()}
 
 

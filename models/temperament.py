@@ -68,7 +68,7 @@ class Flavour:
     min_p: Weights = (0.0, -0.25, 0.0)
     rate: Weights = (0.10, 0.20, 0.0)
     pitch: Weights = (0.10, 0.15, -0.10)
-    volume: Weights = (0.10, 0.20, 0.10)
+    volume: Weights = (0.08, 0.15, 0.08)
     variation: Weights = (0.35, 0.35, 0.0)
     brightness: Weights = (0.20, 0.50, 0.0)
     tempo: Weights = (0.10, 0.60, 0.0)
@@ -118,7 +118,7 @@ class Temperament:
     traits: Traits = field(default_factory=Traits)
     emotion_half_life_s: float = 45.0
     mood_half_life_s: float = 5400.0
-    pull: float = 0.15
+    pull: float = 0.04
     line: str = "You feel {}."
     degrees: tuple[str, str, str] = ("a little {}", "{}", "very {}")
     words: tuple[MoodWord, ...] = MOOD_WORDS

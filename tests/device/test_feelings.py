@@ -205,7 +205,7 @@ def test_it_wakes_in_the_mood_it_earned_less_what_passed(tmp_path: Path) -> None
     async def evening(memory: AsyncMemory) -> None:
         kept = Kept(memory, clock)
         await kept.feelings.restore()
-        for _ in range(20):
+        for _ in range(240):  # an hour of it
             kept.feelings.heard(SAD)
             kept.feelings.said(SAD)
             clock.wait(15.0)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from device.flavour import MindFlavour, look_of, mind_of, prosody_of
 from firmware_bridge.look import HIGHEST_FACTOR, LOWEST_FACTOR
 from models.character import starter_character
-from models.mood import NEUTRAL, MoodState, Pad, at_rest, clipped
+from models.mood import NEUTRAL, MoodState, Pad, at_rest, clipped, contained
 from models.sampling import Sampling
 from models.temperament import Flavour, Temperament
 from voice.messages import Prosody
@@ -97,11 +97,12 @@ def test_no_feeling_and_no_table_goes_beyond_the_bounds(state: MoodState, flavou
         assert LOWEST_FACTOR <= factor <= HIGHEST_FACTOR
 
 
-@given(states, axes)
+@given(states.map(lambda state: contained(state, PIP.dynamics)), axes)
 @settings(deadline=None, max_examples=150)
 def test_what_was_prepared_in_a_pause_still_fits_after_it(state: MoodState, wobble: float) -> None:
-    """An emotion loses 1% in a pause of 550 ms."""
-    before = prosody_of(state, PIP, Prosody())
+    """An emotion loses 1% in a pause of 550 ms. Whatever was chosen for this very state stays; what has stayed from an
+    earlier one to the end of its play may not."""
+    before = prosody_of(state, PIP, Prosody(rate=0.5, pitch=0.5, volume=0.5, variation=0.5))
     moved = replace(state, emotion=Pad(*(axis * (1.0 - 0.01 * abs(wobble)) for axis in state.emotion)))
     assert prosody_of(moved, PIP, before) == before
 

@@ -1,5 +1,6 @@
 """What is heard, said, remembered and felt by the body moves the character: in the right direction, and never far."""
 
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -66,6 +67,22 @@ def test_talk_without_feeling_moves_nothing() -> None:
 def test_neutral_takes_its_share() -> None:
     plain, mixed = feeling(joy=0.8), feeling(joy=0.8, neutral=0.8)
     assert 0.0 < heard_impulse(mixed, KIND).pleasure < heard_impulse(plain, KIND).pleasure
+
+
+def test_questions_and_nods_count_little() -> None:
+    """Ordinary talk is full of them, and they are as clear to the encoder as joy."""
+    asked = heard_impulse(feeling(curiosity=0.9), 0.5)
+    assert 0.0 < math.hypot(*asked) < 0.06
+    assert math.hypot(*heard_impulse(feeling(approval=0.9), 0.5)) < 0.3
+    assert heard_impulse(feeling(curiosity=0.6, neutral=0.5), 0.5).arousal < 0.6 * asked.arousal
+
+
+def test_its_usual_tone_moves_it_not_at_all() -> None:
+    for share in (0.2, 0.5, 0.8):
+        assert said_impulse(feeling(joy=share)).pleasure == 0.0
+    assert said_impulse(feeling(love=0.99)) == NEUTRAL
+    assert math.hypot(*said_impulse(feeling(admiration=0.98))) < 0.02
+    assert -0.05 < said_impulse(feeling(sadness=0.99)).pleasure < -0.02
 
 
 def test_bytes_say_the_same_as_probabilities() -> None:
