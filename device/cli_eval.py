@@ -1,4 +1,4 @@
-"""The commands `eval recall` and `eval emotion` of the command line; `device.cli` registers the group.
+"""The commands `eval recall`, `eval emotion` and `eval guard` of the command line; `device.cli` registers the group.
 
 Options and output only: measuring and reporting are in `tools`, imported when called.
 """
@@ -11,7 +11,9 @@ import typer
 
 from device.cli_options import Json
 
-evaluation = typer.Typer(help="How well the companion remembers and feels, on public data.", no_args_is_help=True)
+evaluation = typer.Typer(
+    help="How well the companion remembers, feels and guards, on public or shipped data.", no_args_is_help=True
+)
 
 
 @evaluation.command()
@@ -63,6 +65,28 @@ def recall(
     found = evaluate(data, _progress, encoder=encoder, strategy=chosen, ablation=ablation) if data else None
     moods = evaluate_moods(_progress, encoder=encoder) if pairs else ()
     print(as_json(found, moods) if json_ else as_text(found, moods))
+
+
+@evaluation.command()
+def guard(
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE.tsv",
+            readable=False,
+            help="Cases: stage, label and text, with tabs between. May be given again. Without: those of the checkout.",
+        ),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """How much trouble the guard finds in English sentences, and how often it alarms for nothing."""
+    from tools.eval_guard import as_json, as_text, evaluate, shipped_cases
+
+    paths = data or shipped_cases()
+    if not paths:
+        raise typer.BadParameter("there are no cases beside an installed package; name files with --data FILE.tsv")
+    found = evaluate(paths)
+    print(as_json(found) if json_ else as_text(found))
 
 
 def _progress(line: str) -> None:

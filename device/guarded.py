@@ -9,7 +9,7 @@ turn has become history (`recorded`).
 import logging
 import re
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -35,10 +35,11 @@ ReplyEvent = Prefilled | Piece | Finished
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardedPiece(Piece):
     """Words of the guard in a reply; `tokens` are empty. `stage`: in place of the reply to what was "heard", or of the
-    rest of what would have been "said"."""
+    rest of what would have been "said". `is_crisis`: help is needed now, not a talk about it later."""
 
     category: Category
     stage: Stage
+    is_crisis: bool
 
 
 class Guarding:
@@ -176,6 +177,12 @@ def open_guarding(settings: GuardSettings, character: Character, language: str) 
     return Guarding(guard, language=language)
 
 
+def redactor(settings: GuardSettings, language: str) -> Callable[[str], str]:
+    """What leaves secrets out of a text that is to be remembered, as `Guarding.kept` does, whether or not the settings
+    want a guard: who does without its answers does not thereby want passwords in a database."""
+    return Guard(rules_of(language), profile=settings.profile).kept
+
+
 def _small(piece: Piece) -> list[Piece]:
     """A server sends whole lines at times: so much of a clause that is not over must not come along."""
     if piece.tokens:
@@ -184,7 +191,13 @@ def _small(piece: Piece) -> list[Piece]:
 
 
 def _piece(verdict: Verdict, stage: Stage, lead: str = "") -> GuardedPiece:
-    return GuardedPiece(text=lead + verdict.answer, tokens=(), category=verdict.category, stage=stage)
+    return GuardedPiece(
+        text=lead + verdict.answer,
+        tokens=(),
+        category=verdict.category,
+        stage=stage,
+        is_crisis=verdict.severity == "crisis",
+    )
 
 
 def _end(part: SpeechPart) -> int:

@@ -47,13 +47,15 @@ class Guard:
         answers: Mapping[Category, str] = MappingProxyType({}),
         emergency_hint: str = "",
     ) -> None:
-        """`answers` are the character's own; what they lack comes from the rules. `emergency_hint` is added to an
-        answer in a crisis, as it stands."""
+        """`answers` are the character's own; what they lack comes from the rules. So does the answer to a mere concern
+        in a category that has crises too: the character's own is for those. `emergency_hint` is added to an answer in
+        a crisis, as it stands."""
         self.covered = rules.covered
         """Whether there are rules for the language."""
         self._rules = rules
         self._profile: Profile = profile
         self._answers = {**rules.answers[profile], **answers}
+        self._mild = {**self._answers, **rules.mild[profile]}
         self._hint = emergency_hint.strip()
 
     def heard(self, text: str) -> Verdict | None:
@@ -94,7 +96,7 @@ class Guard:
         if not found:
             return None
         severity, category = min(found, key=lambda one: (one[0] != "crisis", CATEGORIES.index(one[1])))
-        answer = self._answers[category]
+        answer = (self._answers if severity == "crisis" else self._mild)[category]
         if severity == "crisis" and self._hint:
             answer = f"{answer} {self._hint}"
         return Verdict(category=category, severity=severity, answer=answer)

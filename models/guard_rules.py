@@ -2,7 +2,8 @@
 
 A file has `hidden`, the words that stand for what is not kept, `[spelling]` (see `models.guard_words.Spelling`),
 `[classes]` (words by class, see `models.guard_patterns`), `[answers.child]` and, where they differ, `[answers.adult]`
-with what is said in place of a reply, by category, and a list of `rules`:
+with what is said in place of a reply, by category; `[mild.child]` and `[mild.adult]` with what is said instead where
+the severity is "concern" and the answer for a crisis would frighten; and a list of `rules`:
 
     stage            "heard": a person's words; "said": the words of a reply
     category         of `Category`
@@ -89,14 +90,17 @@ class RuleSet:
         spelling: Spelling,
         classes: Mapping[str, Sequence[str]],
         answers: Mapping[Profile, Mapping[Category, str]],
+        mild: Mapping[Profile, Mapping[Category, str]],
         hidden: str,
     ) -> None:
-        """`exceptions` are those that the rules name by number. `answers` are complete for both profiles."""
+        """`exceptions` are those that the rules name by number. `answers` are complete for both profiles; `mild` are
+        for a concern, and take their place where there is one."""
         self.language = language
         self.covered = bool(rules)
         """Whether there are any rules: without, private data alone is found, by its form."""
         self.spelling = spelling
         self.answers = answers
+        self.mild = mild
         self.hidden = hidden
         self.digits = _digits(classes)
         self._negations = frozenset(classes.get("not", ()))
@@ -167,6 +171,7 @@ def rules_of(language: str) -> RuleSet:
         spelling=Spelling(whole={}, endings={}),
         classes={},
         answers=english.answers,
+        mild=english.mild,
         hidden=english.hidden,
     )
 
@@ -219,6 +224,7 @@ def _rule_set(language: str, table: Mapping[str, Any]) -> RuleSet:
         exceptions=exceptions,
         classes=classes,
         answers=_answers(table["answers"]),
+        mild=_mild(table.get("mild", {})),
         hidden=table["hidden"],
     )
 
@@ -251,7 +257,13 @@ def _spelling(table: Mapping[str, Any], patterns: Sequence[Pattern], classes: Ma
         whole={word: tuple(meant.split()) for word, meant in table.get("whole", {}).items()},
         endings={ending: tuple(meant.split()) for ending, meant in table.get("endings", {}).items()},
         masked=tuple(table.get("masked", "").split()),
+        pairs={_pair(written): word for written, word in table.get("pairs", {}).items()},
     )
+
+
+def _pair(written: str) -> tuple[str, str]:
+    first, second = written.split()  # ValueError if there are not two
+    return first, second
 
 
 def _digits(classes: Mapping[str, Sequence[str]]) -> Mapping[str, int]:
@@ -265,3 +277,11 @@ def _answers(table: Mapping[str, Mapping[Category, str]]) -> Mapping[Profile, Ma
     if missing := [category for category in CATEGORIES if not child.get(category)]:
         raise ValueError(f"answers.child lacks {', '.join(missing)}")
     return {"child": child, "adult": {**child, **table.get("adult", {})}}
+
+
+def _mild(table: Mapping[str, Mapping[Category, str]]) -> Mapping[Profile, Mapping[Category, str]]:
+    """What is said of a concern, for each profile; a category may lack it."""
+    for profile, answers in table.items():
+        if profile not in get_args(Profile) or not set(answers) <= set(CATEGORIES):
+            raise ValueError(f"mild.{profile} must have a profile's name and be by category")
+    return {"child": table.get("child", {}), "adult": table.get("adult", {})}

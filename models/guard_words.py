@@ -9,7 +9,7 @@ look alike (Cyrillic for Latin) are not undone.
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 
 STOP = "."
@@ -41,13 +41,15 @@ class Spelling:
 
     `vocabulary`: the words of its rules. `whole`: spellings and what they are taken for, several words perhaps
     ("dont": "do not"). `endings`: what may stand behind an apostrophe ("n't" counts as such), and its word.
-    `masked`: words that people put stars into.
+    `masked`: words that people put stars into. `pairs`: two words that are one ("my self": "myself"), as those who
+    listen and children write them.
     """
 
     vocabulary: frozenset[str] = frozenset()
     whole: Mapping[str, tuple[str, ...]]
     endings: Mapping[str, tuple[str, ...]]
     masked: tuple[str, ...] = ()
+    pairs: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +76,7 @@ def words_of(text: str, spelling: Spelling) -> Words:
         placed += _joined(spaced, spelling)
         spaced = []
         placed.append(word)
-    placed += _joined(spaced, spelling)
+    placed = _paired([*placed, *_joined(spaced, spelling)], spelling.pairs)
     return Words(
         texts=tuple(word for word, _, _ in placed),
         starts=tuple(start for _, start, _ in placed),
@@ -206,3 +208,16 @@ def _joined(spaced: list[_Placed], spelling: Spelling) -> list[_Placed]:
         words.append((letters[begin:end], spaced[begin][1], spaced[end - 1][2]))
         end = begin
     return words[::-1]
+
+
+def _paired(placed: list[_Placed], pairs: Mapping[tuple[str, str], str]) -> list[_Placed]:
+    """`placed` with what is one word joined. STOP is a word: nothing is joined across it."""
+    if not pairs:
+        return placed
+    words: list[_Placed] = []
+    for word, start, end in placed:
+        if words and (one := pairs.get((words[-1][0], word))) is not None:
+            words[-1] = (one, words[-1][1], end)
+        else:
+            words.append((word, start, end))
+    return words

@@ -8,12 +8,12 @@ flickered would cost the words prefilled behind it. Pure.
 import math
 from dataclasses import dataclass
 
-from models.mood import MoodState, Pad, deviation
+from models.mood import MoodState, Pad, deviation, shown
 from models.temperament import MoodWord, Temperament
 
 _SHOWN_FROM, _HIDDEN_BELOW = 0.20, 0.14
 """Distance from the baseline from which a feeling has a name, and below which it has none any more. A single sentence
-that is plainly sad moves Pip by nearly 0.4."""
+that is plainly sad moves Pip by 0.3 to 0.5."""
 
 _DEGREES_FROM = (0.0, 0.40, 0.80)
 """Distance from which a feeling is slight, plain, strong."""
@@ -54,7 +54,9 @@ def describe(state: MoodState, temperament: Temperament) -> str:
     named = _named(feeling, temperament) if feeling else "as usual"
     axes = ", ".join(
         f"{axis} {felt:+.2f} (at rest {rest:+.2f})"
-        for axis, felt, rest in zip(Pad._fields, state.felt, temperament.dynamics.baseline, strict=True)
+        for axis, felt, rest in zip(
+            Pad._fields, shown(state, temperament.dynamics), temperament.dynamics.baseline, strict=True
+        )
     )
     return f"{named}: {axes}"
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from device.dialogue import ReplyEvent
 from device.draft import Draft
-from device.guarded import GuardedPiece, Guarding, open_guarding
+from device.guarded import GuardedPiece, Guarding, open_guarding, redactor
 from device.settings import GuardSettings
 from models.character import starter_character
 from models.errors import ModelError
@@ -160,6 +160,10 @@ def test_an_answer_before_the_model() -> None:
     assert answer is not None
     assert (answer.category, answer.stage) == ("self_harm", "heard")
     assert answer.text == f"{ANSWERS['self_harm']} Ring Aunt Mia."
+    assert answer.is_crisis
+    mild = GUARDING.before("my nose is bleeding")
+    assert mild is not None
+    assert not mild.is_crisis
     assert GUARDING.before("I like horses") is None
     assert GUARDING.kept("my password is banana42") != "my password is banana42"
 
@@ -209,6 +213,16 @@ def test_the_guards_words_are_clauses_of_their_own() -> None:
 
 def test_no_guard_where_none_is_wanted() -> None:
     assert open_guarding(GuardSettings(enabled=False), starter_character(), "en") is None
+
+
+def test_secrets_are_left_out_with_and_without_a_guard() -> None:
+    for enabled in (True, False):
+        redacted = redactor(GuardSettings(enabled=enabled, profile="child"), "en")
+        assert redacted("the pin is 2580 and I like dogs") == "the pin is something private and I like dogs"
+        assert redacted("write to lena@example.com") == "write to something private"
+    of_adults = redactor(GuardSettings(enabled=False, profile="adult"), "en")
+    assert of_adults("write to lena@example.com") == "write to lena@example.com"
+    assert redactor(GuardSettings(), "fr")("4111 1111 1111 1111") != "4111 1111 1111 1111"
 
 
 def test_a_language_without_rules_is_told() -> None:

@@ -33,6 +33,9 @@ def judged(tmp_path: Path, rule: str, text: str) -> bool:
         (START + RULE.replace("abuse", "abus"), "category of rule 1 must be one of self_harm"),
         (START + RULE + 'sevrity = "crisis"', "sevrity"),
         (START + RULE + 'profiles = ["cat"]', "profiles of rule 1"),
+        (f'{START}[mild.child]\nabus = "x"\n{RULE}', "mild.child"),
+        (f'{START}[mild.cat]\nabuse = "x"\n{RULE}', "mild.cat"),
+        (f'{START}[spelling.pairs]\nmyself = "x"\n{RULE}', "mend the rules"),
         (START + RULE + 'negatable = "yes"', "wrong type"),
         (START + RULE + 'unless = "@who"', "no class '@who'"),
         (START + RULE.replace('patterns = "bad"', ""), "'patterns' is missing"),
@@ -78,10 +81,11 @@ def test_the_languages_that_come_along() -> None:
         rules = rules_of(language)
         assert rules.covered
         for profile in ("child", "adult"):
-            assert all(0 < len(text) <= 250 for text in rules.answers[profile].values()), language
+            texts = (*rules.answers[profile].values(), *rules.mild[profile].values())
+            assert all(0 < len(text) <= 250 for text in texts), language
             # What is answered by rule must not be stopped by a rule.
             guard = Guard(rules, profile=profile)
-            assert not [text for text in rules.answers[profile].values() if guard.said(text)], language
+            assert not [text for text in texts if guard.said(text)], language
 
 
 def test_a_language_without_rules_has_none_of_another() -> None:
@@ -93,6 +97,13 @@ def test_a_language_without_rules_has_none_of_another() -> None:
     assert verdict is not None
     assert verdict.category == "private_data"
     assert guard.kept("4111 1111 1111 1111") == rules.hidden
+
+
+@pytest.mark.parametrize(("language", "text"), [("de", "Hilfe!"), ("es", "¡Ayuda!"), ("en", "Help!")])
+def test_a_call_without_a_reason_is_no_crisis(language: str, text: str) -> None:
+    verdict = Guard(rules_of(language), profile="child").heard(text)
+    assert verdict is not None
+    assert (verdict.category, verdict.severity) == ("emergency", "concern")
 
 
 @pytest.mark.parametrize(
@@ -122,6 +133,13 @@ def test_a_language_without_rules_has_none_of_another() -> None:
         ("es", None, "me muero de risa"),
         ("es", None, "me corto el pelo"),
         ("zh", None, "我想吃苹果。热死了"),
+        ("de", "emergency", "Ich bekomme keine Luft"),
+        ("de", None, "Ich bekomme keine Luft, meine Nase ist zu"),
+        ("de", None, "Das Haus brennt auf meinem Bild"),
+        ("de", None, "Darf ich die Kerzen auf meiner Torte anzünden?"),
+        ("de", None, "Darf ich die Torte mit dem Messer schneiden?"),
+        ("es", None, "No puedo respirar, tengo la nariz tapada"),
+        ("es", None, "¿Puedo encender las velas de mi pastel?"),
     ],
 )
 def test_other_languages_know_what_matters_most(language: str, category: str | None, text: str) -> None:

@@ -87,3 +87,10 @@ def test_no_text_makes_it_slow(unit: str) -> None:
     started_s = time.perf_counter()
     words_of(text, SPELLING)
     assert time.perf_counter() - started_s < 2.0
+
+
+def test_two_words_that_are_one_are_joined_within_a_sentence() -> None:
+    paired = Spelling(whole={}, endings={}, pairs={("my", "self"): "myself"})
+    words = words_of("Kill my self. My. Self", paired)
+    assert words.texts == ("kill", "myself", ".", "my", ".", "self")
+    assert (words.starts[1], words.ends[1]) == (5, 12)
