@@ -3,11 +3,12 @@
 Options, the question and the answer: forgetting itself is in `memory.forgetting`.
 """
 
-import json
 import os
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -64,6 +65,7 @@ def forget(
     from device.memory_file import check_names, open_memory
     from device.paths import memory_file
     from device.settings_file import load_settings
+    from memory.errors import MemoryDamagedError
     from memory.selecting import Selection
 
     since_s, until_s = _span(from_, to, before, since)
@@ -79,17 +81,22 @@ def forget(
     )
     if selection == Selection() and not copies:
         raise typer.BadParameter("say what: a person, a time, words, turns, facts, or --everything")
+    everything_of_all = everything and selection.is_all
     if everything and not selection.is_whole:
         raise typer.BadParameter("--everything goes with --person and --character only")
-    settings = load_settings(config, os.environ)
-    with open_memory(settings.memory, os.environ) as store:
-        if store is None:
-            said = f"nothing is remembered yet: there is no {memory_file(os.environ)}"
-            typer.echo(json.dumps({"forgotten": None}) if json_ else said)
-            return
-        check_names(store, person, character)
-        wants = _Wants(selection=None if selection == Selection() else selection, copies=copies or selection.is_all)
-        _forget(store, wants, yes=yes, json_=json_)
+    settings, path = load_settings(config, os.environ), memory_file(os.environ)
+    wants = _Wants(selection=None if selection == Selection() else selection, copies=copies or everything_of_all)
+    try:
+        # What is to go altogether may go unread; anything else is not to be looked for in a memory that begins anew.
+        with open_memory(settings.memory, os.environ, begins_anew=everything_of_all and yes) as store:
+            if store is None:
+                _forget_copies(path, wants, yes=yes, json_=json_)
+                return
+            check_names(store, person, character)
+            _forget(store, wants, yes=yes, json_=json_)
+    except MemoryDamagedError as error:
+        _say_damaged(path, str(error), json_=json_)
+        raise typer.Exit(1) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,16 +108,16 @@ class _Wants:
 
 
 def _forget(store: "MemoryStore", wants: _Wants, *, yes: bool, json_: bool) -> None:
-    from memory.database import copies_of
     from memory.forgetting import Forgotten, preview
 
-    copies = [copy.name for copy in copies_of(store.path)]
     found = preview(store, wants.selection) if wants.selection else Forgotten()
+    copies = _copies(store.path)
     if json_ and not yes:
-        typer.echo(json.dumps({"would_forget": _facts(found), "copies": copies}, indent=2, ensure_ascii=False))
+        _print_json({"would_forget": _facts(found), "copies": copies, "notice": store.notice})
         return
     if found.is_nothing and not (wants.copies and copies):
-        typer.echo(json.dumps({"forgotten": _facts(found)}) if json_ else "nothing of that kind is remembered")
+        facts = {"forgotten": _facts(found), "copies": copies, "notice": store.notice}
+        _answer(facts, "nothing of that kind is remembered", [store.notice, _words_in(copies)], json_=json_)
         return
     if not yes:
         typer.echo(_told(found, copies if wants.copies else []))
@@ -120,16 +127,65 @@ def _forget(store: "MemoryStore", wants: _Wants, *, yes: bool, json_: bool) -> N
     _carry_out(store, wants, json_=json_)
 
 
+def _forget_copies(path: Path, wants: _Wants, *, yes: bool, json_: bool) -> None:
+    """Where there is no memory, what lies beside its place may still hold words."""
+    from memory.forgetting import remove_copies
+
+    removed = [copy.name for copy in remove_copies(path)] if wants.copies and yes else []
+    copies = _copies(path)
+    said = f"nothing is remembered yet: there is no {path}"
+    facts = {"forgotten": None, "copies_removed": removed, "copies": copies}
+    _answer(facts, f"removed {', '.join(removed)}" if removed else said, [_words_in(copies)], json_=json_)
+
+
+def _say_damaged(path: Path, damage: str, *, json_: bool) -> None:
+    copies = _copies(path)
+    mend = "`familiar memory forget --everything --yes` removes the damaged file, and every copy of it, unread"
+    facts = {"forgotten": None, "copies": copies, "notice": damage, "mend": mend}
+    _answer(facts, "nothing was forgotten", [damage, mend, _words_in(copies)], json_=json_)
+
+
+def _copies(path: Path) -> list[str]:
+    from memory.database import copies_of
+
+    return [copy.name for copy in copies_of(path)]
+
+
+def _words_in(copies: list[str]) -> str | None:
+    return (
+        f"words may still be in {', '.join(copies)}: `familiar memory forget --copies` removes them" if copies else None
+    )
+
+
+def _answer(facts: Mapping[str, object], said: str, warnings: Iterable[str | None], *, json_: bool) -> None:
+    from device.display import shown
+
+    if json_:
+        _print_json(facts)
+        return
+    typer.echo(said)
+    for warning in filter(None, warnings):
+        typer.echo(f"familiar: {shown(warning)}", err=True)
+
+
+def _print_json(facts: Mapping[str, object]) -> None:
+    from device.memory_views import as_json
+
+    typer.echo(as_json(facts))
+
+
 def _carry_out(store: "MemoryStore", wants: _Wants, *, json_: bool) -> None:
-    from device.memory_file import forget_talks
+    from device.memory_file import forget_all_talks, forget_talks
     from device.paths import states_dir
-    from memory.database import copies_of, is_alone
+    from memory.database import is_alone
     from memory.errors import MemoryBusyError, MemoryFullError
     from memory.forgetting import Forgotten, remove_copies, wipe
     from memory.forgetting import forget as forget_it
 
     gone = forget_it(store, wants.selection) if wants.selection else Forgotten()
     forget_talks(states_dir(os.environ), gone.pairs)
+    if wants.selection and wants.selection.is_all:
+        forget_all_talks(states_dir(os.environ))
     removed = [copy.name for copy in remove_copies(store.path)] if wants.copies else []
     troubles = []
     try:
@@ -138,19 +194,16 @@ def _carry_out(store: "MemoryStore", wants: _Wants, *, json_: bool) -> None:
         troubles.append(f"it is forgotten, but can still be read on the disk until the next start: {error}")
     if not store.read("look who else is there", is_alone):
         troubles.append("the memory is open in another program: a companion has it in mind until it is started again")
-    left = [copy.name for copy in copies_of(store.path)]
-    if json_:
-        facts = {"forgotten": _facts(gone), "copies_removed": removed, "copies": left, "troubles": troubles}
-        typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
-    else:
-        typer.echo("forgotten")
-        if left:
-            troubles.append(f"words may still be in {', '.join(left)}: `familiar memory forget --copies` removes them")
-        for trouble in troubles:
-            typer.echo(f"familiar: {trouble}", err=True)
+    left = _copies(store.path)
+    facts = {"forgotten": _facts(gone), "copies_removed": removed, "copies": left, "troubles": troubles}
+    _answer({**facts, "notice": store.notice}, "forgotten", [store.notice, *troubles, _words_in(left)], json_=json_)
+    if wants.copies and left:  # the file was found to be damaged, and set aside, only now
+        raise typer.Exit(1)
 
 
 def _told(found: "Forgotten", copies: list[str]) -> str:
+    from device.display import shown
+
     counts = [
         f"{number} {noun}"
         for number, noun in (
@@ -163,7 +216,7 @@ def _told(found: "Forgotten", copies: list[str]) -> str:
         )
         if number
     ]
-    between = [f"  {person} and {character}" for person, character in found.pairs]
+    between = [f"  {shown(person)} and {shown(character)}" for person, character in found.pairs]
     return "\n".join([", ".join(counts) or "names alone", *between, *(f"  {name}" for name in copies)])
 
 

@@ -3,7 +3,6 @@
 Options and output only: what is remembered and how is in `memory`, how it is shown in `device.memory_views`.
 """
 
-import json
 import os
 import time
 from collections import Counter
@@ -128,7 +127,7 @@ def import_(
 
     settings = load_settings(config, os.environ)
     _require_readable(file)  # before a memory is made for it
-    with MemoryStore(memory_file(os.environ), memory_key(settings.memory)) as store:
+    with MemoryStore(memory_file(os.environ), memory_key(settings.memory), begins_anew=False) as store:
         done = import_memory(store, file)
     known = f"; {done.known_turns} were there already" if done.known_turns else ""
     said = f"{done.turns} turns, {done.facts} facts and {done.summaries} summaries came in{known}"
@@ -212,7 +211,7 @@ def _convert(config: Path | None, verb: str, *, json_: bool) -> None:
         raise SettingsError("memory.key_file is not set: name the file of the key there")
     with _status(f"{verb}ing"):
         (conversion.encrypt if verb == "encrypt" else conversion.decrypt)(path, key)
-    with MemoryStore(path, key if verb == "encrypt" else None) as store:
+    with MemoryStore(path, key if verb == "encrypt" else None, begins_anew=False) as store:
         forget_talks(states_dir(os.environ), [(one.person, one.character) for one in acquaintances(store)])
     copies = [copy.name for copy in copies_of(path)]
     said = f"{path} is {verb}ed" + ("; take memory.key_file out of the settings" if verb == "decrypt" else "")
@@ -283,4 +282,6 @@ def _answer(facts: Mapping[str, object], said: str, *, json_: bool) -> None:
 
 
 def _print_json(facts: Mapping[str, object]) -> None:
-    typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+    from device.memory_views import as_json
+
+    typer.echo(as_json(facts))

@@ -160,7 +160,7 @@ async def open_dialogue(
         try:
             yield OpenDialogue(dialogue=dialogue, mind=mind, settled=settled, notices=tuple(filter(None, notices)))
         finally:
-            await _keep(dialogue, continuity)
+            await _keep(dialogue, mind, continuity)
 
 
 async def _open_memory(stack: AsyncExitStack, settings: Settings, path: Path) -> tuple[AsyncMemory | None, str | None]:
@@ -200,10 +200,12 @@ async def _save_when_due(
         await continuity.turn_over(history, n_recorded)
 
 
-async def _keep(dialogue: Dialogue, continuity: Continuity) -> None:
+async def _keep(dialogue: Dialogue, mind: Mind, continuity: Continuity) -> None:
     try:
         async with asyncio.timeout(SAVE_TIMEOUT_S):
             await dialogue.turn_over()
+            if mind.remembering is not None and (n_unkept := await mind.remembering.flush()):
+                log.warning("%d turns could not be kept, and are lost", n_unkept)
             # Words may have left the history since the last reply, and would stay in the cache that is saved.
             if dialogue.is_off_record or await dialogue.settle() is None:
                 await continuity.forget_talk()

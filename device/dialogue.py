@@ -6,20 +6,18 @@ of it was really heard: that, and nothing else, becomes history. Voice (`device.
 """
 
 import asyncio
-import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
-from device.given import Forgets, Given
+from device.given import Given
 from device.guarded import GuardedPiece
-from device.history import continued_from, is_among, messages_of, turn_count
+from device.history import Entry, History, continued_from, entry_of
 from device.mind import Mind
 from device.remembering import LookedUp
 from firmware_bridge.body import Expression
-from memory.errors import MemoryStoreError
 from models.encoder import Encoded
 from models.errors import PromptTooLongError
 from models.messages import Finished, Message, Piece, Prefilled, Prompt
@@ -30,8 +28,6 @@ from voice.borders import ends_sentence
 from voice.clauses import ClauseSplitter
 from voice.messages import Clause
 
-log = logging.getLogger(__name__)
-
 END_OF_SPEECH = ("\n",)
 """What is said aloud is one paragraph; a small model that begins another has lost the thread."""
 
@@ -39,6 +35,8 @@ TURNS_SINCE_SAVED = 32
 """A saved conversation that more turns than this have followed is not looked for."""
 
 ReplyEvent = Prefilled | Piece | Finished
+
+_Result = TypeVar("_Result")
 
 
 class Brain(Protocol):
@@ -60,7 +58,7 @@ class Brain(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """Words of a person with everything looked up and prefilled: the reply can start at once.
+    """Words of a person, without secrets, with everything looked up and prefilled: the reply can start at once.
 
     `prompt` is None where the answer is `given`. `recalled_at_s` and `ready_at_s` are monotonic. `prefilled` is None if
     something newer stopped the prefill: then the reply begins with it.
@@ -117,10 +115,11 @@ class Dialogue:
         self._feelings = mind.feelings
         self._guarding = mind.guarding
         self._wishes = mind.wishes
+        self._redact = mind.redact
         self._settings = settings
-        self._history: list[Message] = []
-        self._off_record: list[Message] = []
-        """Messages of the history that memory does not have, or not with every word."""
+        self._history = History()
+        self._hidden: frozenset[int] = frozenset()
+        """Turns that are kept from somebody who listens."""
         self._on_turn_over = on_turn_over
         self.n_recorded = 0
         """Turns that became history since the start."""
@@ -129,7 +128,7 @@ class Dialogue:
     @property
     def history(self) -> tuple[Message, ...]:
         """The messages that still stand in the prompt, oldest first."""
-        return tuple(self._history)
+        return self._history.messages(self._hidden)
 
     @property
     def language(self) -> str:
@@ -138,19 +137,16 @@ class Dialogue:
 
     async def restore(self, saved: Sequence[Message] = ()) -> bool:
         """Continue where the last conversation was. `saved` are its messages as they stood in the cache: with them, all
-        of that comes back. Returns whether they were used; they are not where memory has not every word of them."""
+        of that comes back. Returns whether they were used; they are not where memory has not every word of them, or
+        fails."""
         if self._remembering is None:
             return False
         await self._remembering.open()
         n_saved = len(saved) + TURNS_SINCE_SAVED if saved else 0
         turns = await self._remembering.last_turns(self._settings.restore_turns + n_saved)
-        remembered = [message for turn in turns for message in messages_of(turn)]
-        continued = continued_from(saved, remembered)
-        if continued is None:
-            newest = turns[max(0, len(turns) - self._settings.restore_turns) :]
-            self._history = [message for turn in newest for message in messages_of(turn)]
-        else:
-            self._history = continued
+        continued = continued_from(saved, turns)
+        newest = turns[max(0, len(turns) - self._settings.restore_turns) :]
+        self._history = History(map(entry_of, newest) if continued is None else continued)
         return continued is not None
 
     @property
@@ -165,17 +161,19 @@ class Dialogue:
 
         Called when nobody waits: at start, and while a reply is being spoken. None if something newer came between.
         """
-        newest = self._messages(user_text, pieces, end)
-        prompt = self._prompts.build_idle([*self._history, *newest])
-        del self._history[: prompt.n_messages_dropped]
+        newest = self._messages(user_text, self._reply(pieces, end))
+        prompt = self._prompts.build_idle([*self.history, *newest])
+        self._history.drop_first(prompt.n_messages_dropped, self._hidden)
         async with self._settling:
             return await self._brain.settle(prompt)
 
     async def take_in(self, text: str) -> Prefilled | None:
         """Prefill words that are still being said, as far as they go without an effect on anything else."""
+        text = self._redact(text)
         looked_up = await self._look_up(text, await self._read(text))
+        history = self._history.messages(looked_up.secret_turns)
         try:
-            prompt = self._prompts.build_open(self._history, text, self._volatile(looked_up))
+            prompt = self._prompts.build_open(history, text, self._volatile(looked_up))
         except PromptTooLongError:
             return None
         return None if prompt.n_messages_dropped else await self._prefill(prompt)
@@ -199,16 +197,18 @@ class Dialogue:
 
     async def _prepared(self, text: str, *, final: bool) -> Prepared | None:
         started_s = time.monotonic()
-        read = await self._read(text)
         given = self._given(text)
+        text = self._redact(text)
+        read = await self._read(text)
         looked_up = LookedUp() if given else await self._look_up(text, read)
         recalled_at_s = ready_at_s = time.monotonic()
         prompt = prefilled = None
         if given is None:
-            prompt = self._prompts.build(self._history, text, self._volatile(looked_up))
+            history = self._history.messages(looked_up.secret_turns)
+            prompt = self._prompts.build(history, text, self._volatile(looked_up))
             if prompt.n_messages_dropped and not final:
                 return None
-            del self._history[: prompt.n_messages_dropped]
+            self._history.drop_first(prompt.n_messages_dropped, looked_up.secret_turns)
             prefilled = await self._prefill(prompt)
             ready_at_s = time.monotonic()
         # Before the first clause is synthesized, which is to sound of it.
@@ -228,10 +228,12 @@ class Dialogue:
         )
 
     def _given(self, text: str) -> Given | None:
-        """The answer, where it is no matter for a model."""
-        if self._guarding is not None and (piece := self._guarding.before(text)):
-            return Given(piece=piece)
-        return self._wishes.answer(text) if self._wishes is not None else None
+        """The answer, where it is no matter for a model. A crisis comes before a wish, a wish before a mere concern:
+        who says "forget about my phone number" wants just that."""
+        guarded = self._guarding.before(text) if self._guarding is not None else None
+        if self._wishes is not None and not (guarded and guarded.is_crisis) and (wish := self._wishes.answer(text)):
+            return wish
+        return Given(piece=guarded) if guarded else None
 
     async def _prefill(self, prompt: Prompt) -> Prefilled | None:
         """Newer requests stop older ones; but a conversation half settled would have to be forked from where it was."""
@@ -271,20 +273,22 @@ class Dialogue:
                 yield item
 
     async def take(self, prepared: Prepared) -> Piece | None:
-        """These words are what was said, and their answer is about to be heard: what that entails happens now, once.
+        """These words are what was said, and their answer is about to be heard: what that entails happens now, once,
+        and to its end, also if this is cancelled.
 
-        Returns what is to be said in place of the answer, if it promises what could not be done.
+        Returns what is to be said in place of the answer, if it promises what was not done.
         """
-        given, instead = prepared.given, None
-        if given is not None:
-            try:
-                await given.carry_out()
-                await self._forget(given.forgets)
-            except MemoryStoreError as error:
-                log.warning("what somebody wished could not be done: %s", error)
-                instead = given.failed
-        elif self._remembering is not None:
+        if prepared.given is not None:
+            return await _to_its_end(self._carry_out(prepared.given))
+        self._hidden = prepared.looked_up.secret_turns
+        if self._remembering is not None:
             self._remembering.taken(prepared.text, prepared.looked_up)
+        if self._wishes is not None:
+            self._wishes.taken()
+        return None
+
+    async def _carry_out(self, given: Given) -> Piece | None:
+        instead = await given.carry_out(self._history)
         if self._wishes is not None:
             self._wishes.taken()
         return instead
@@ -301,17 +305,18 @@ class Dialogue:
         """Make a turn history: the person's words and the reply as far as it was heard. Returns the latter.
 
         A reply of which nothing was heard leaves the person's words alone in history. A turn that nobody is to
-        remember (see `Given`) leaves nothing.
+        remember (see `Given`) leaves nothing, and secrets leave nothing of themselves.
         """
-        messages = self._messages(user_text, pieces, heard_end)
-        heard = "".join(message.text for message in messages if message.role == "assistant").strip()
+        reply = self._reply(pieces, heard_end)
+        heard = reply.text.strip() if reply else ""
         if self._guarding is not None:
             self._guarding.recorded(pieces)
         if remembers:
-            self._history += messages
+            # Off the record before anything is awaited, until memory has it.
+            entry = Entry(messages=tuple(self._messages(user_text, reply)))
+            self._history.add(entry)
             self.n_recorded += 1
-            if not await self._keep(user_text, heard, interrupted=interrupted):
-                self._off_record += messages
+            await self._keep(entry, user_text, heard, interrupted=interrupted)
         if self._feelings is not None:
             read = await self._read(heard)
             self._feelings.said(read.emotions.tolist() if read else None)
@@ -321,8 +326,9 @@ class Dialogue:
         """A turn is over and the cache is settled: the moment for what would be in the way at any other."""
         if self._remembering is not None:
             await self._remembering.digest()
-            if await self._remembering.was_forgotten():  # by `familiar memory forget`, say
-                await self.restore()
+            asked = self._history.turn_ids
+            gone = await self._remembering.forgotten_of(asked)  # by `familiar memory forget`, say
+            self._history.keep_only(set(asked) - gone, of=asked)
         if self._feelings is not None:
             await self._feelings.save()
         if self._on_turn_over is not None and not self.is_off_record:
@@ -334,27 +340,19 @@ class Dialogue:
 
     @property
     def is_off_record(self) -> bool:
-        """Whether the history has words in it that are not to be kept on any disk."""
-        self._off_record = [message for message in self._off_record if is_among(message, self._history)]
-        return bool(self._off_record)
+        """Whether the history has words in it that are not to be kept on any disk, or not kept yet."""
+        return self._history.is_off_record
 
     async def remember(self, user_text: str) -> None:
         """Keep in memory alone what is too long for a prompt: in history it would push out everything before it."""
-        await self._keep(user_text, "", interrupted=True)
+        entry = Entry()
+        self._history.add(entry)
+        await self._keep(entry, user_text, "", interrupted=True)
 
-    async def _keep(self, user_text: str, reply_text: str, *, interrupted: bool) -> bool:
-        if self._remembering is None:
-            return False
-        return await self._remembering.keep(user_text, reply_text, interrupted=interrupted)
-
-    async def _forget(self, what: Forgets) -> None:
-        if what == "everything":
-            self._history.clear()
-        elif what == "some":
-            await self.restore()
-        elif what == "last":
-            while self._history and self._history.pop().role != "user":
-                pass
+    async def _keep(self, entry: Entry, user_text: str, reply_text: str, *, interrupted: bool) -> None:
+        if self._remembering is not None:
+            kept = self._redact(user_text), self._redact(reply_text)
+            await self._remembering.keep(*kept, interrupted=interrupted, entry=entry)
 
     async def _read(self, text: str) -> Encoded | None:
         return await self._reading.read(text) if self._reading is not None else None
@@ -362,15 +360,29 @@ class Dialogue:
     async def _look_up(self, text: str, read: Encoded | None) -> LookedUp:
         if self._remembering is None:
             return LookedUp()
-        kept = [message for message in self._history if not is_among(message, self._off_record)]
-        return await self._remembering.look_up(text, turn_count(kept), read)
+        return await self._remembering.look_up(text, self._history.n_kept, read)
 
     def _volatile(self, looked_up: LookedUp) -> str:
         """What changes from turn to turn, as one short block of prompt."""
         line = self._feelings.line() if self._feelings is not None else ""
         return "\n".join(filter(None, (line, looked_up.block)))
 
-    def _messages(self, user_text: str, pieces: Sequence[Piece], heard_end: int) -> list[Message]:
-        reply = cut_reply(self._tokenizer, pieces, heard_end)
-        asked = [Message(role="user", text=user_text)] if user_text else []
+    def _reply(self, pieces: Sequence[Piece], heard_end: int) -> Message | None:
+        return cut_reply(self._tokenizer, pieces, heard_end)
+
+    def _messages(self, user_text: str, reply: Message | None) -> list[Message]:
+        """What of a turn stands in the history: without secrets, whoever said them."""
+        if reply is not None and (kept := self._redact(reply.text)) != reply.text:
+            reply = Message(role="assistant", text=kept)
+        asked = [Message(role="user", text=self._redact(user_text))] if user_text else []
         return [*asked, reply] if reply else asked
+
+
+async def _to_its_end(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """What `work` gives. Who is cancelled here waits for its end all the same: what has begun is finished."""
+    task = asyncio.create_task(work, name="carry-out")
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait((task,))
+        raise

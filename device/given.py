@@ -2,14 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal
 
+from device.history import History
 from models.messages import Piece
 
-Forgets = Literal["nothing", "last", "some", "everything"]
 
-
-async def _nothing() -> None: ...
+async def _nothing(_history: History) -> None: ...
 
 
 def given_text(text: str) -> Piece:
@@ -19,13 +17,10 @@ def given_text(text: str) -> Piece:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """`piece` is spoken in place of a reply. `carry_out` is called once, when the words it answers are final; where it
-    raises MemoryStoreError, `failed` is spoken instead. `forgets`
-    is what leaves the history then, "some" being what memory has not any more; without `remembers` this exchange itself
-    enters neither history nor memory."""
+    """`piece` is spoken in place of a reply. `carry_out` is called once, when the words it answers are final, with the
+    history, of which it takes out what is forgotten; it gives what is to be said instead, if that is not `piece`.
+    Without `remembers` this exchange itself enters neither history nor memory."""
 
     piece: Piece
-    failed: Piece | None = None
-    carry_out: Callable[[], Awaitable[None]] = _nothing
-    forgets: Forgets = "nothing"
+    carry_out: Callable[[History], Awaitable[Piece | None]] = _nothing
     remembers: bool = True

@@ -28,13 +28,18 @@ def memory_key(settings: MemorySettings) -> Key | None:
 
 
 @contextmanager
-def open_memory(settings: MemorySettings, environ: Mapping[str, str]) -> Iterator[MemoryStore | None]:
-    """The memory of this machine, None where nothing was ever remembered: looking makes no file."""
+def open_memory(
+    settings: MemorySettings, environ: Mapping[str, str], *, begins_anew: bool = False
+) -> Iterator[MemoryStore | None]:
+    """The memory of this machine, None where nothing was ever remembered: looking makes no file.
+
+    A damaged one is a MemoryDamagedError and stays where it is, unless it `begins_anew` (`memory.store`).
+    """
     path = memory_file(environ)
     if not path.is_file():
         yield None
         return
-    with MemoryStore(path, memory_key(settings)) as store:
+    with MemoryStore(path, memory_key(settings), begins_anew=begins_anew) as store:
         yield store
 
 
@@ -55,12 +60,21 @@ def forget_talks(states: Path, pairs: Iterable[tuple[str, str]]) -> None:
 
     for person, character in pairs:
         path = talk_file(states, person, character)
+        _remove(states, (path, *states.glob(f"{path.name}.*")))  # one that was being written when the power went
+
+
+def forget_all_talks(states: Path) -> None:
+    """`forget_talks` of everybody, also of those whose names a damaged memory has taken with it."""
+    _remove(states, states.glob("talk-*"))
+
+
+def _remove(states: Path, files: Iterable[Path]) -> None:
+    for file in files:
         try:
-            for file in (path, *states.glob(f"{path.name}.*")):  # one that was being written when the power went
-                file.unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
         except OSError as error:
             raise FamiliarError(
-                f"{path} holds words and could not be removed: {error.strerror}; make {states} writable for this user"
+                f"{file} holds words and could not be removed: {error.strerror}; make {states} writable for this user"
             ) from error
 
 

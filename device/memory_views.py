@@ -1,15 +1,17 @@
 """What is remembered, as the commands `familiar memory show` and `search` show it: as data, and as text of 80 columns.
 
 Data are lists of JSON values, the same for programs and for the text. Words of people are shown as they are, never
-taken for markup.
+taken for markup, and steer no terminal.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from device.display import shown as on_one_line
 from memory import facts, overview
 from memory import moods as mood_store
 from memory.messages import Query, Turn
@@ -20,6 +22,9 @@ Record = dict[str, Any]
 _Pairs = Sequence[tuple[str, str]]
 
 _STIMULI_SHOWN = 5
+_ESCAPED = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+"""Control codes that JSON need not escape."""
+
 _QUOTED = 2
 """Words that a fact is shown to come from: the last two times it was said."""
 
@@ -29,7 +34,7 @@ def known_facts(store: MemoryStore, pairs: _Pairs) -> list[Record]:
     shown = []
     for person, character in pairs:
         for fact in facts.history(store, person, character):
-            said = overview.turns(store, fact.turn_ids[-_QUOTED:])
+            said = overview.turns(store, person, character, fact.turn_ids[-_QUOTED:])
             record = {"person": person, "character": character, "sentence": sentence(fact, person), **asdict(fact)}
             record["from"] = [{"turn": turn.turn_id, "said_at": turn.said_at, "text": turn.user_text} for turn in said]
             shown.append(record)
@@ -89,6 +94,11 @@ def found(store: MemoryStore, pairs: _Pairs, words: str, at: datetime, *, limit:
     return sorted(hits, key=lambda hit: -hit["score"])
 
 
+def as_json(facts: Mapping[str, object]) -> str:
+    """Data for programs, without control codes either: a terminal may be all that reads them."""
+    return json.dumps(facts, indent=2, ensure_ascii=False).translate(_ESCAPED)
+
+
 def render(shown: dict[str, list[Record]], path: Path) -> None:
     """Print what the functions above gave, by the name of each."""
     from rich.console import Console
@@ -103,12 +113,12 @@ def render(shown: dict[str, list[Record]], path: Path) -> None:
         for record in records:
             between = f"{record['person']} and {record['character']}" if kind in ("facts", "summaries") else ""
             if between != heading:
-                console.print(Text(between, style="bold"))
+                console.print(Text(on_one_line(between), style="bold"))
             heading = between
             first, *rest = _LINES[kind](record)
-            console.print(Text(first))
+            console.print(Text(on_one_line(first)))
             for line in rest:
-                console.print(Padding(Text(line, style="dim"), (0, 0, 0, 6)))
+                console.print(Padding(Text(on_one_line(line), style="dim"), (0, 0, 0, 6)))
     if "known" in shown:
         console.print(Text(f"{path}, {path.stat().st_size / 1e6:.1f} MB", style="dim"))
 

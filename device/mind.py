@@ -15,7 +15,7 @@ from typing import Any
 from device.chores import ExtractionChore, memory_chores
 from device.continuity import Continuity
 from device.feelings import Feelings, figures
-from device.guarded import Guarding, open_guarding
+from device.guarded import Guarding, open_guarding, redactor
 from device.housekeeping import Chore
 from device.reading import Reading
 from device.remembering import RecallSettings, Remembering
@@ -44,6 +44,8 @@ class Mind:
     wishes: Wishes | None
     chores: tuple[Chore, ...]
     notices: tuple[str, ...]
+    redact: Callable[[str], str] = str
+    """Takes secrets out of words before a prompt, the history or the memory gets them."""
 
 
 def local_time() -> datetime:
@@ -78,32 +80,24 @@ async def open_mind(
         if guarding is not None and guarding.notice:
             notices.append(guarding.notice)
         feelings = await _feelings(stack, character, settings, person, memory, trace, notices)
-        remembering = wishes = None
+        redact = redactor(settings.guard, language)
+        remembering = None
         chores: tuple[Chore, ...] = ()
         if memory is not None:
-            remembering = Remembering(
-                memory,
-                person=person,
-                character=character.name,
-                recall=RecallSettings(
-                    items=settings.memory.recall_items,
-                    tokens=settings.memory.recall_tokens,
-                    strategy=settings.memory.recall_feelings,
-                ),
-                measure=lambda text: len(engine.vocabulary.tokenize(text, parse_special=False)),
-                reading=reading,
-                redact=guarding.kept if guarding is not None else str,
-                learns=settings.memory.extract != "off",
-                on_notice=on_notice,
-                local_time=local_time,
-            )
-            wishes = Wishes(
-                remembering, character=character.name, language=language, on_forgotten=continuity.forget_talk
-            )
+            remembering = _remembering(memory, engine, settings, person, character, reading, redact, on_notice)
             chores = _chores(character, settings, person, memory, engine, prompts, reading, states)
             fingerprint = reading.fingerprint if reading is not None else None
             warming = asyncio.create_task(memory.ask(warm, person, character.name, fingerprint), name="warm-memory")
             stack.push_async_callback(asyncio.wait, (warming,))
+
+        wishes = Wishes(
+            remembering,
+            character=character.name,
+            language=language,
+            on_forgotten=continuity.forget_talk,
+            may_forget_much=settings.memory.spoken_forgetting,
+            on_notice=on_notice,
+        )
         yield Mind(
             reading=reading,
             remembering=remembering,
@@ -112,7 +106,33 @@ async def open_mind(
             wishes=wishes,
             chores=chores,
             notices=tuple(notices),
+            redact=redact,
         )
+
+
+def _remembering(
+    memory: AsyncMemory,
+    engine: LlamaWorker,
+    settings: Settings,
+    person: str,
+    character: Character,
+    reading: Reading | None,
+    redact: Callable[[str], str],
+    on_notice: Callable[[str], None],
+) -> Remembering:
+    kept = settings.memory
+    return Remembering(
+        memory,
+        person=person,
+        character=character.name,
+        recall=RecallSettings(items=kept.recall_items, tokens=kept.recall_tokens, strategy=kept.recall_feelings),
+        measure=lambda text: len(engine.vocabulary.tokenize(text, parse_special=False)),
+        reading=reading,
+        redact=redact,
+        learns=kept.extract != "off",
+        on_notice=on_notice,
+        local_time=local_time,
+    )
 
 
 async def _reading(

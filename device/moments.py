@@ -5,7 +5,9 @@ from datetime import datetime, timedelta, tzinfo
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,3})?) ?([smhdw])")
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+# Not every form that ISO 8601 knows: of "20250131" or "2025-W05" nobody would see whether it is a day or a time.
+_TIME = re.compile(_DAY.pattern + r"[ T]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?", re.ASCII)
 
 
 def moment(text: str, zone: tzinfo | None = None, *, at_end: bool = False) -> float:
@@ -16,6 +18,8 @@ def moment(text: str, zone: tzinfo | None = None, *, at_end: bool = False) -> fl
     """
     text = text.strip()
     try:
+        if not (_DAY.fullmatch(text) or _TIME.fullmatch(text)):
+            raise ValueError(text)
         given = datetime.fromisoformat(text)
         if given.tzinfo is None:
             given = given.replace(tzinfo=zone)

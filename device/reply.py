@@ -58,7 +58,9 @@ class Reply:
         self._heard_end: int | None = None
         self._clause_seen = False
         self._handed_over_end = 0
-        self._recorded = False
+        self._recording: asyncio.Task[None] | None = None
+        self._carried_out = False
+        """What the words wished has been done, or is being done."""
         self.audible = False
         """Sound of it was handed to the loudspeaker."""
         self.complete = False
@@ -68,6 +70,7 @@ class Reply:
         """Speak what the model writes until the last sample has been heard."""
         self._prepared = prepared = draft.prepared
         self.user_text = prepared.text  # as it stands in the cache
+        self._carried_out = not prepared.remembers  # from here on it is, also if this is cancelled
         instead = await self._dialogue.take(prepared)
         self._event(
             "recall_done",
@@ -95,24 +98,29 @@ class Reply:
     async def close(self) -> bool:
         """Make the turn history, as far as it was heard, falling silent first if still speaking. Idempotent.
 
-        Returns whether anything was heard of the reply. If not, nothing is recorded: the words still wait for one.
+        Returns whether the words are answered: something was heard of the reply, or what they wished was done, which is
+        not to be done again. If not, nothing is recorded: the words still wait for a reply.
         """
         self.silence()
         await self._tell_silence()
         heard_end = len(self._text) if self._heard_end is None else self._heard_end
         heard = self.complete or heard_end > 0
-        if heard and not self._recorded:
-            self._recorded = True
-            interrupted = not self.complete
-            reply = await self._dialogue.record(
-                self.user_text, self._pieces, heard_end, interrupted=interrupted, remembers=self._remembers
-            )
-            for piece in self._pieces:
-                if isinstance(piece, GuardedPiece):
-                    self._event("guarded", category=piece.category, stage=piece.stage)
-            self._event("reply_done", text_heard=reply, interrupted=interrupted)
-            self._display.show(CharacterSays(text=reply, final=True, interrupted=interrupted))
-        return heard
+        if heard:
+            if self._recording is None:
+                self._recording = asyncio.create_task(self._record(heard_end), name=f"record-{self.turn_id}")
+            await asyncio.shield(self._recording)  # once, and all of it, however often this is cancelled
+        return heard or self._carried_out
+
+    async def _record(self, heard_end: int) -> None:
+        interrupted = not self.complete
+        reply = await self._dialogue.record(
+            self.user_text, self._pieces, heard_end, interrupted=interrupted, remembers=self._remembers
+        )
+        for piece in self._pieces:
+            if isinstance(piece, GuardedPiece):
+                self._event("guarded", category=piece.category, stage=piece.stage)
+        self._event("reply_done", text_heard=reply, interrupted=interrupted)
+        self._display.show(CharacterSays(text=reply, final=True, interrupted=interrupted))
 
     @property
     def _remembers(self) -> bool:

@@ -72,14 +72,13 @@ class TextConversation:
         await self._dialogue.settle()
 
     async def _turn(self, turn_id: int, text: str) -> None:
-        """One exchange. However it ends, but for a refusal, what was said and printed is recorded."""
+        """One exchange. However it ends once a reply was prepared, what was said and printed is recorded."""
         self._trace.event("turn_committed", turn=turn_id)
         pieces: list[Piece] = []
-        refused = complete = False
-        remembers = True
+        complete = False
+        prepared: Prepared | None = None
         try:
             prepared = await self._dialogue.prepare(text)
-            remembers = prepared.remembers
             instead = await self._dialogue.take(prepared)
             recalled_at_s = prepared.recalled_at_s
             self._trace.event("recall_done", turn=turn_id, t_s=recalled_at_s, n_recalled=len(prepared.looked_up.items))
@@ -91,12 +90,13 @@ class TextConversation:
                 pieces.append(instead)
             complete = True
         except PromptTooLongError as error:
-            refused = True
             self._refuse(turn_id, text, str(error))
         finally:
-            if not refused:
+            if prepared is not None:
                 said = sum(len(piece.text) for piece in pieces)
-                heard = await self._dialogue.record(text, pieces, said, interrupted=not complete, remembers=remembers)
+                heard = await self._dialogue.record(
+                    prepared.text, pieces, said, interrupted=not complete, remembers=prepared.remembers
+                )
                 for piece in pieces:
                     if isinstance(piece, GuardedPiece):
                         self._trace.event("guarded", turn=turn_id, category=piece.category, stage=piece.stage)

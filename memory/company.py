@@ -10,11 +10,14 @@ from memory.fact_words import KIN, SAME_KIND
 
 _PEOPLE = "|".join(sorted(KIN, key=len, reverse=True))
 _WHO = rf"(?P<who>{_PEOPLE})\b(?!'s)"
+_CLAUSE_END = r"(?= ?(?:[.,!?;:]|$)| (?:and|but|so)\b)"
+"""Mum is back, but not "back in Berlin"; dad is in, but not "in hospital"."""
 _HERE = (
     rf"\b(?:this is|i'm|i am|it's me,?) (?:(?:your|her|his|the|\w+'s) )?{_WHO}",
     (
         rf"\b{_WHO} (?:is|just came) "
-        r"(?:here|home|back|listening|in the room|with (?:me|us)|right here|beside (?:me|us)|in)\b"
+        r"(?:(?:here|home|listening|in the room|with (?:me|us)|right here|beside (?:me|us))\b"
+        rf"|(?:back|in)(?: now| again)?{_CLAUSE_END})"
     ),
     rf"\bsay (?:hello|hi|good (?:night|morning)|bye) to (?:my |our )?{_WHO}",
 )

@@ -1,8 +1,9 @@
 """Encrypting a memory that is there, and decrypting it: in place, so that a crash leaves the one or the other whole.
 
 The whole database is written anew beside the old one (`memory.database.beside_for_conversion`), checked, and renamed
-over it. A plain file is then overwritten with zeros before its last name is gone; what a flash card keeps of it below
-the file system nobody can overwrite, so encrypt before the first word. Nobody else may have the memory open meanwhile.
+over it. A plain file and its write-ahead log are then overwritten with zeros before their last names are gone, after a
+crash by the next opening (`memory.replaced`); what a flash card keeps of them below the file system nobody can
+overwrite, so encrypt before the first word. Nobody else may have the memory open meanwhile.
 """
 
 import errno
@@ -11,14 +12,13 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from memory import database
+from memory import database, replaced
 from memory.cipher import Key, connect_by_sqlcipher
 from memory.database import beside_for_conversion, explained, open_database
 from memory.errors import MemoryAccessError, MemoryBusyError, MemoryFullError, MemoryStoreError
 
 _COUNTED = ("turns", "facts", "summaries", "meanings")
 _NO_KEY = "''"
-_PIECE_BYTES = 1 << 20
 
 
 def encrypt(path: Path, key: Key) -> None:
@@ -40,7 +40,9 @@ def _convert(path: Path, key: Key | None, new_key: Key | None, doing: str) -> No
     new = beside_for_conversion(path)
     new.unlink(missing_ok=True)
     try:
-        open_database(path, key).close()  # today's schema, wiped if that is due, and the key fits
+        with closing(open_database(path, key)):  # today's schema, wiped if that is due, and the key fits
+            if key is None:
+                replaced.keep(path)
         with closing(connect_by_sqlcipher(path, key, database.BUSY_TIMEOUT_S)) as connection:
             _lock(connection, path)
             os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
@@ -48,7 +50,7 @@ def _convert(path: Path, key: Key | None, new_key: Key | None, doing: str) -> No
             with path.open("r+b") as old:
                 _put_in_place(new, path)
                 if key is None:
-                    _overwrite(old.fileno())
+                    replaced.overwrite(old.fileno())
                 # Whoever waits for the lock finds an empty file, and sees by its number that it is not the memory.
                 os.ftruncate(old.fileno(), 0)
     except sqlite3.Error as error:
@@ -58,6 +60,8 @@ def _convert(path: Path, key: Key | None, new_key: Key | None, doing: str) -> No
         new.unlink(missing_ok=True)
         kind = MemoryFullError if error.errno == errno.ENOSPC else MemoryAccessError
         raise kind(f"cannot {doing} in {path}: {error.strerror}") from error
+    finally:
+        replaced.finish(path)
 
 
 def _lock(connection: sqlite3.Connection, path: Path) -> None:
@@ -94,15 +98,4 @@ def _put_in_place(new: Path, path: Path) -> None:
     with new.open("rb") as file:
         os.fsync(file.fileno())
     new.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def _overwrite(descriptor: int) -> None:
-    n_bytes = os.fstat(descriptor).st_size
-    for start in range(0, n_bytes, _PIECE_BYTES):
-        os.pwrite(descriptor, bytes(min(_PIECE_BYTES, n_bytes - start)), start)
-    os.fsync(descriptor)
+    replaced.sync_folder(path.parent)

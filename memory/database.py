@@ -4,19 +4,22 @@ Knows SQLite's settings and error codes; leaves tables to `memory.schema` and tu
 """
 
 import errno
+import fcntl
 import logging
 import os
+import re
 import sqlite3
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from memory import wiping
+from memory import replaced, wiping
 from memory.cipher import Key, connect
 from memory.errors import (
     MemoryAccessError,
     MemoryBusyError,
+    MemoryDamagedError,
     MemoryFormatError,
     MemoryFullError,
     MemoryInputError,
@@ -38,6 +41,12 @@ LOG_PAGES = 4_000
 SQLite's 1,000 one commit in eighty does it, and is the slowest of a hundred: 12 ms in place of 1.3, measured."""
 
 _SIDECARS = ("-wal", "-shm")
+_ASIDE = ".corrupt-"
+_MOMENT = "%Y%m%dT%H%M%S.%fZ"
+
+_SHARED_LOCK = (510, 0x40000002)
+"""Length and start of the bytes on which SQLite keeps its SHARED lock, as its file format says. In WAL mode everybody
+who has the file open holds one on some of them all the time."""
 
 
 def open_database(path: Path, key: Key | None = None) -> sqlite3.Connection:
@@ -70,6 +79,7 @@ def open_database(path: Path, key: Key | None = None) -> sqlite3.Connection:
         if path.stat().st_ino != file_id:  # encrypted or decrypted meanwhile: this connection has the file it was
             raise MemoryBusyError(f"the memory {path} was just replaced by another program; try again")
         _wipe_if_due(connection, path)
+        replaced.finish(path)
         undo.pop_all()
     return connection
 
@@ -109,17 +119,20 @@ def is_index_damaged(error: sqlite3.DatabaseError) -> bool:
 def set_aside(path: Path) -> Path:
     """Rename a damaged database and its sidecars to `name.corrupt-<UTC time>.db`, and return that path.
 
-    May be called with the database open. Raises MemoryAccessError if the directory does not allow it.
+    Close your own connections first. Raises MemoryDamagedError, and leaves the file, while another program has it open:
+    what that one commits would be lost with the name. Raises MemoryAccessError if the directory does not allow it.
     """
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    aside = path.with_name(f"{path.stem}.corrupt-{moment}{path.suffix or '.db'}")
+    moment = datetime.now(UTC).strftime(_MOMENT)
+    aside = path.with_name(f"{path.stem}{_ASIDE}{moment}{path.suffix or '.db'}")
     try:
-        # Sidecars first: a write-ahead log left beside a new database would be replayed into it.
-        for sidecar in _SIDECARS:
-            beside = Path(f"{path}{sidecar}")
-            if beside.exists():
-                beside.rename(f"{aside}{sidecar}")
-        path.rename(aside)
+        with path.open("r+b") as file:
+            _lock_out_others(file.fileno(), path)
+            # Sidecars first: a write-ahead log left beside a new database would be replayed into it.
+            for sidecar in _SIDECARS:
+                beside = Path(f"{path}{sidecar}")
+                if beside.exists():
+                    beside.rename(f"{aside}{sidecar}")
+            path.rename(aside)
     except OSError as error:
         raise MemoryAccessError(
             f"{path} is damaged and could not be renamed to {aside.name}: {error.strerror}; make {path.parent} writable"
@@ -127,10 +140,19 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
+def aside_at(copy: Path) -> float | None:
+    """When a file that `copies_of` names was set aside, in seconds since 1970; None where its name does not tell."""
+    found = re.search(re.escape(_ASIDE) + r"(\d{8}T\d{6}\.\d{6}Z)", copy.name, re.ASCII)
+    try:
+        return datetime.strptime(found[1], _MOMENT).replace(tzinfo=UTC).timestamp() if found else None
+    except ValueError:
+        return None
+
+
 def copies_of(path: Path) -> tuple[Path, ...]:
     """Files beside the memory at `path` that hold words of it: damaged ones that were set aside, and what a conversion
     (`memory.conversion`) that was broken off left behind."""
-    aside = f"{path.stem}.corrupt-"
+    aside = f"{path.stem}{_ASIDE}"
     begun = beside_for_conversion(path).name
     try:
         names = sorted(entry.name for entry in path.parent.iterdir())
@@ -178,6 +200,20 @@ def _create_privately(path: Path) -> None:
         raise MemoryAccessError(
             f"cannot open the memory {path}: {error.strerror}; make the file and its directory writable for this user"
         ) from error
+
+
+def _lock_out_others(descriptor: int, path: Path) -> None:
+    """Until the file is closed nobody else can open it as a database. Asked of the file's locks: of a damaged one
+    SQLite cannot tell who has it open."""
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, *_SHARED_LOCK)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            raise MemoryDamagedError(
+                f"{path} is damaged, and another program has it open: end that one, so that the file can be kept aside "
+                "and an empty memory begin"
+            ) from error
+        _LOG.warning("%s lies where files cannot be locked: %s", path, error.strerror)
 
 
 def _wipe_if_due(connection: sqlite3.Connection, path: Path) -> None:

@@ -25,6 +25,12 @@ class MemoryBusyError(MemoryStoreError):
     code = "memory_busy"
 
 
+class MemoryDamagedError(MemoryStoreError):
+    """The file is damaged and was left as it is: by whom only looks, or while another program has it open."""
+
+    code = "memory_damaged"
+
+
 class MemoryFormatError(MemoryStoreError):
     """A sound database that this version cannot use: written by a newer version or by another program."""
 

@@ -13,12 +13,13 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TextIO, cast
 
-from memory.errors import MemoryAccessError, MemoryFullError
+from memory.errors import MemoryAccessError, MemoryDamagedError, MemoryFullError
 from memory.store import MemoryStore
 from memory.words import storable
 
@@ -28,9 +29,11 @@ VERSION = 1
 Kind = Literal[
     "id", "text", "number", "whole", "time", "flag", "bytes",
     "person", "character", "conversation", "encoder", "turn", "utterance", "mark", "relation",
+    "fact",
 ]  # fmt: skip
 """What a column holds: `id` is the record's own number, `person` to `utterance` refer to another record, `mark` is the
-number of a turn that need not be there any more, `relation` is one of `memory.relations`."""
+number of a turn that need not be there any more, `relation` is one of `memory.relations`, `fact` is the number of a
+fact, which may come later than the record that names it."""
 
 _NAMED_IDS = ("person", "character", "conversation", "encoder", "turn", "first_turn", "last_turn", "utterance")
 
@@ -87,7 +90,7 @@ TABLES = (
         name="facts",
         columns=_columns(
             "id person character subject:text relation object:text day:text? valid_from:time? valid_to:time? "
-            "recorded_from:time recorded_to:time? source:text"
+            "recorded_from:time recorded_to:time? source:text ended_by:fact?"
         ),
     ),
     Table(
@@ -122,12 +125,18 @@ def export(store: MemoryStore, path: Path, *, person: str | None = None, charact
     """Write all that is remembered, or what is of this person or character, to `path` (mode 600); returns the number of
     records. A mood, which is of no single person, is left out where only one person's memory is asked for.
 
-    What stood at `path` is replaced when all is written, or stays after an error. Raises MemoryAccessError,
-    MemoryFullError, and what a store raises.
+    What stood at `path` is replaced when all is written, or stays after an error; what was written beside it until then
+    is removed. Raises MemoryAccessError, MemoryFullError, MemoryDamagedError where the memory turns out to be damaged,
+    and what a store raises.
     """
     partial = path.with_name(f".{path.name}.partial")
+    is_first = True
 
     def work(connection: sqlite3.Connection) -> int:
+        nonlocal is_first
+        if not is_first:  # after damage the store goes on with an empty memory: that is nothing to put over a good file
+            raise MemoryDamagedError(f"{store.path} was damaged; nothing is exported, and {path} is as it was")
+        is_first = False
         connection.execute("BEGIN")  # one moment of the memory, whatever is said meanwhile
         try:
             descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -144,9 +153,12 @@ def export(store: MemoryStore, path: Path, *, person: str | None = None, charact
         n_records = store.read("export the memory", work)
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         kind = MemoryFullError if error.errno == errno.ENOSPC else MemoryAccessError
         raise kind(f"the memory could not be exported to {path}: {error.strerror}; name another file") from error
+    finally:
+        # Plain text: it stays after no error, and no interruption either.
+        with suppress(NotADirectoryError):
+            partial.unlink(missing_ok=True)
     return n_records
 
 

@@ -19,6 +19,7 @@ from memory.clauses import plain_clauses
 from memory.messages import Fact, Turn
 from memory.relations import SPEAKER, fold
 from memory.store import MemoryStore
+from memory.times import is_on_calendar
 
 MIN_PARAMETERS = 1_000_000_000
 """Of a model that may be asked. SmolLM2-135M fills the schema with the nouns of the examples: of 18 facts that it gave
@@ -76,7 +77,8 @@ class Batch:
 
 
 def next_batch(store: MemoryStore, person: str, character: str) -> Batch | None:
-    """The next turns for the model to read, or None if all were read. What is too short to tell anything is skipped."""
+    """The next turns for the model to read, or None if all were read. What is too short to tell anything is skipped,
+    and what was said at no time that a calendar has, which an older version took in."""
 
     def work(connection: sqlite3.Connection) -> tuple[Turn, ...]:
         pair = rows.find_pair(connection, person, character)
@@ -87,7 +89,7 @@ def next_batch(store: MemoryStore, person: str, character: str) -> Batch | None:
         return tuple(rows.turn(connection, turn_id) for turn_id in ids)
 
     ahead = store.read("look for what was said", work)
-    telling = tuple(turn for turn in ahead if len(turn.user_text.split()) >= _MIN_WORDS)[:MAX_TURNS]
+    telling = tuple(turn for turn in ahead if _tells(turn))[:MAX_TURNS]
     last = telling[-1] if len(telling) == MAX_TURNS else ahead[-1] if ahead else None
     if last is None or last.turn_id is None:
         return None
@@ -152,6 +154,10 @@ def accepted(answer: str, turns: Sequence[Turn], known: Sequence[Fact] = ()) -> 
         if fact is not None and not any(_is_known(fact, each) for each in (*known, *taken)):
             taken.append(fact)
     return tuple(taken)
+
+
+def _tells(turn: Turn) -> bool:
+    return len(turn.user_text.split()) >= _MIN_WORDS and is_on_calendar(turn.said_at)
 
 
 def _answered(answer: str) -> list[tuple[int, str, str]]:

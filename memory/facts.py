@@ -33,14 +33,15 @@ _SAME_RELATION = """
 """
 _INSERT = """
     INSERT INTO facts
-        (person_id, character_id, subject, relation, object, day, valid_from, valid_to, recorded_from, source)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        (person_id, character_id, subject, relation, object, day, valid_from, valid_to, recorded_from, source, ended_by)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 # A turn that was forgotten meanwhile, or is another pair's, is not cited.
 _CITE = """
     INSERT OR IGNORE INTO fact_turns (fact_id, turn_id)
     SELECT ?, id FROM turns WHERE id = ? AND person_id = ? AND character_id = ?
 """
+_END_BY = "UPDATE facts SET ended_by = ? WHERE id = ?"
 _PASSING = ("plan", "feels", "wants", "keeps_from")
 """What is over with its day. A birthday comes back."""
 
@@ -60,11 +61,21 @@ def record_within(
 ) -> None:
     """`record`, within the transaction of its caller."""
     pair = rows.find_pair(connection, person, character)
+    taken: list[tuple[Fact, int]] = []
+    over: list[tuple[Fact, int]] = []
     for fact in facts if pair else ():
         assert pair is not None
         turn_ids = _turns_there(connection, pair, fact.turn_ids)
         if turn_ids:
-            _take_in(connection, pair, replace(fact, object=storable(fact.object), turn_ids=turn_ids), at)
+            said = replace(fact, object=storable(fact.object), turn_ids=turn_ids)
+            if said.valid_to is not None or said.recorded_to is not None:
+                over += [(said, fact_id) for fact_id in _end(connection, pair, said, at)]
+            elif (fact_id := _take_in(connection, pair, said, at)) is not None:
+                taken.append((said, fact_id))
+    # "My dog died" ends one fact and is another one: when that is forgotten, the dog is alive again.
+    for ending, fact_id in over:
+        by = next((number for fact, number in taken if number != fact_id and _tells_why(fact, ending)), None)
+        connection.execute(_END_BY, (by, fact_id))
 
 
 def current(store: MemoryStore, person: str, character: str, today: date | None = None) -> tuple[Fact, ...]:
@@ -131,11 +142,18 @@ def correct(
         found = list(_facts(connection, f"{_BELIEVED} AND id = ?", pair, fact_id)) if pair else []
         if pair is None or not found:
             raise MemoryInputError(f"there is no fact {fact_id} of this person and character; look its number up again")
+        ended_by = _ended_by(connection, fact_id)
         _unbelieve(connection, found[0], at)
         if replacement is None or not replacement.strip():
             return None
-        mended = replace(found[0], object=storable(replacement.strip()), source="person", recorded_from=at)
-        return _insert(connection, pair, mended)
+        mended = _insert(
+            connection,
+            pair,
+            replace(found[0], object=storable(replacement.strip()), source="person", recorded_from=at),
+            ended_by=ended_by,
+        )
+        connection.execute(_END_BY, (mended.fact_id, fact_id))
+        return mended
 
     return store.write("correct a fact", work)
 
@@ -145,21 +163,33 @@ def is_over(fact: Fact, today: date) -> bool:
     return fact.relation in _PASSING and fact.day is not None and len(fact.day) == 10 and fact.day < today.isoformat()
 
 
-def _take_in(connection: sqlite3.Connection, pair: Pair, fact: Fact, at: float) -> None:
+def _take_in(connection: sqlite3.Connection, pair: Pair, fact: Fact, at: float) -> int | None:
+    """Take in what somebody said to be so; returns the fact that now says it, None if it was read before."""
     known = _of_the_same(connection, pair, fact)
-    believed = [old for old in known if old.recorded_to is None]
-    if fact.valid_to is not None or fact.recorded_to is not None:
-        _end(connection, fact, [old for old in believed if old.valid_to is None and ends(fact, old)], at)
-        return
     same_words = [old for old in known if old.relation == fact.relation and fold(old.object) == fold(fact.object)]
     if any(set(fact.turn_ids) <= set(old.turn_ids) for old in same_words):
-        return  # read again after a crash, or by the model after the rules, or after a person mended it
+        return None  # read again after a crash, or by the model after the rules, or after a person mended it
     new: Fact | None = replace(fact, recorded_from=at)
-    for old in believed:
-        if new is not None and old.valid_to is None and (bears := bearing(new, old)):
-            new = _settle(connection, pair, new, old, bears, at)
+    ended: list[int | None] = []
+    ended_by = says_it = None
+    for old in known:
+        if new is None or old.recorded_to is not None or old.valid_to is not None:
+            continue
+        bears = bearing(new, old)
+        if bears is None:
+            continue
+        settled = _settle(connection, pair, new, old, bears, at)
+        if bears == "same":
+            says_it = old.fact_id
+        elif bears == "replaces" and not _is_newer(new, old):
+            ended_by = old.fact_id
+        elif settled is not None:
+            ended.append(old.fact_id)
+        new = settled
     if new is not None:
-        _insert(connection, pair, new)
+        says_it = _insert(connection, pair, new, ended_by=ended_by).fact_id
+    connection.executemany(_END_BY, [(says_it, fact_id) for fact_id in ended])
+    return says_it
 
 
 def _of_the_same(connection: sqlite3.Connection, pair: Pair, fact: Fact) -> list[Fact]:
@@ -174,7 +204,7 @@ def _of_the_same(connection: sqlite3.Connection, pair: Pair, fact: Fact) -> list
 
 def _settle(connection: sqlite3.Connection, pair: Pair, new: Fact, old: Fact, bears: Bearing, at: float) -> Fact | None:
     """Do to `old` what `new` means for it; returns what is to be inserted of `new`."""
-    is_newer = max(new.turn_ids) >= max(old.turn_ids, default=0)
+    is_newer = _is_newer(new, old)
     if bears == "same":
         _cite(connection, pair, old.fact_id, new.turn_ids)
         return None
@@ -192,16 +222,35 @@ def _settle(connection: sqlite3.Connection, pair: Pair, new: Fact, old: Fact, be
     return replace(new, valid_to=max(start, new.valid_from if new.valid_from is not None else start))
 
 
-def _end(connection: sqlite3.Connection, ending: Fact, candidates: Sequence[Fact], at: float) -> None:
-    """End the one fact that is meant; of several dogs nobody knows which "my dog died" means, so none."""
+def _is_newer(new: Fact, old: Fact) -> bool:
+    return max(new.turn_ids) >= max(old.turn_ids, default=0)
+
+
+def _end(connection: sqlite3.Connection, pair: Pair, ending: Fact, at: float) -> list[int]:
+    """End the one fact that is meant and return it; of several dogs nobody knows which "my dog died" means, so none."""
+    known = _of_the_same(connection, pair, ending)
+    candidates = [old for old in known if old.recorded_to is None and old.valid_to is None and ends(ending, old)]
     exact = [old for old in candidates if fold(old.object) == fold(ending.object)]
     meant = exact or candidates
     if len(meant) != 1 or max(meant[0].turn_ids, default=0) > max(ending.turn_ids):
-        return
+        return []
     if ending.recorded_to is not None:
         _unbelieve(connection, meant[0], at)
     else:
         _close(connection, meant[0], ending.valid_to if ending.valid_to is not None else at)
+    return [fact.fact_id for fact in meant if fact.fact_id is not None]
+
+
+def _tells_why(fact: Fact, ending: Fact) -> bool:
+    """Whether `fact`, said in the same breath, is why what `ending` speaks of is over."""
+    return (
+        fold(fact.subject) == fold(ending.subject)
+        and not {*ending.turn_ids}.isdisjoint(fact.turn_ids)
+        and (
+            fold(fact.object) == fold(ending.object)
+            or (RELATIONS[fact.relation].one and fact.relation == ending.relation)
+        )
+    )
 
 
 def _close(connection: sqlite3.Connection, fact: Fact, at: float) -> None:
@@ -212,12 +261,17 @@ def _close(connection: sqlite3.Connection, fact: Fact, at: float) -> None:
 
 def _unbelieve(connection: sqlite3.Connection, fact: Fact, at: float) -> None:
     end = max(at, fact.recorded_from)
-    connection.execute("UPDATE facts SET recorded_to = ? WHERE id = ?", (end, fact.fact_id))
+    connection.execute("UPDATE facts SET recorded_to = ?, ended_by = NULL WHERE id = ?", (end, fact.fact_id))
 
 
-def _insert(connection: sqlite3.Connection, pair: Pair, fact: Fact) -> Fact:
+def _ended_by(connection: sqlite3.Connection, fact_id: int) -> int | None:
+    (by,) = connection.execute("SELECT ended_by FROM facts WHERE id = ?", (fact_id,)).fetchone()
+    return int(by) if by is not None else None
+
+
+def _insert(connection: sqlite3.Connection, pair: Pair, fact: Fact, *, ended_by: int | None = None) -> Fact:
     values = (fact.subject, fact.relation, fact.object, fact.day, fact.valid_from, fact.valid_to, fact.recorded_from)
-    fact_id = connection.execute(_INSERT, (*pair, *values, fact.source)).lastrowid
+    fact_id = connection.execute(_INSERT, (*pair, *values, fact.source, ended_by)).lastrowid
     _cite(connection, pair, fact_id, fact.turn_ids)
     return replace(fact, fact_id=fact_id)
 

@@ -10,6 +10,7 @@ Saved states of the engine and copies of the file outside of the memory are left
 those that this package makes.
 """
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
@@ -17,9 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memory import index, rows, selecting, wiping
-from memory.database import copies_of
+from memory.database import aside_at, copies_of
 from memory.errors import MemoryAccessError
 from memory.messages import Turn
+from memory.relations import RELATIONS
 from memory.selecting import Chosen, Selection
 from memory.store import MemoryStore
 
@@ -28,18 +30,22 @@ REBUILD_SHARE = 0.1
 take every single row out of it."""
 
 # What a fact that goes had put an end to holds on, as if that had never been said: until now, or until what came after
-# it. `memory.facts` gives the old fact's end the very time of the new one's beginning.
-_REOPEN = """
+# it, which then is what ended it. An error that was taken out of the record takes over all of its end. Of what was over
+# nothing changes where the fact that goes was itself an error, for the record went on from there.
+_HAND_ON = """
     UPDATE facts SET
-        recorded_to = iif(facts.recorded_to = gone.recorded_from, gone.recorded_to, facts.recorded_to),
-        valid_to = iif(
-            facts.valid_to = coalesce(gone.valid_from, gone.recorded_from) AND gone.recorded_to IS NULL,
-            gone.valid_to, facts.valid_to
-        )
-    FROM facts AS gone WHERE gone.id = :gone AND facts.id <> gone.id
-        AND facts.person_id = gone.person_id AND facts.character_id = gone.character_id
-        AND facts.subject = gone.subject
-        AND (facts.relation = gone.relation OR facts.object = gone.object)
+        valid_to = CASE
+            WHEN facts.recorded_to IS NULL AND gone.recorded_to IS NOT NULL THEN facts.valid_to
+            ELSE max(gone.valid_to, coalesce(facts.valid_from, gone.valid_to))
+        END,
+        recorded_to = iif(facts.recorded_to IS NULL, NULL, gone.recorded_to),
+        ended_by = gone.ended_by
+    FROM facts AS gone WHERE gone.id = :gone AND facts.ended_by = gone.id
+"""
+_ENDED_BY = """
+    SELECT facts.id, facts.relation, gone.relation FROM facts JOIN facts AS gone ON gone.id = facts.ended_by
+    WHERE gone.id = ? AND facts.recorded_to IS NULL
+    ORDER BY (SELECT max(turn_id) FROM fact_turns WHERE fact_id = facts.id), facts.id
 """
 
 _WORDS = ("turns", "facts", "summaries")
@@ -127,9 +133,32 @@ def n_forgettings(store: MemoryStore) -> int:
     return store.read("look for what was forgotten", wiping.n_forgettings)
 
 
-def remove_copies(path: Path) -> tuple[Path, ...]:
-    """Remove the copies beside the memory at `path` that `copies_of` names; returns them. Raises MemoryAccessError."""
-    copies = copies_of(path)
+def still_there(store: MemoryStore, turn_ids: Sequence[int]) -> frozenset[int]:
+    """Those of these turns that were not forgotten."""
+    there = "SELECT id FROM turns WHERE id IN (SELECT value FROM json_each(?))"
+    return store.read(
+        "look for what was forgotten",
+        lambda connection: frozenset(turn_id for (turn_id,) in connection.execute(there, (json.dumps(turn_ids),))),
+    )
+
+
+def containing(words: str, texts: Sequence[str]) -> frozenset[int]:
+    """The positions of those texts that contain these words, as `Selection.words` means it: for what the memory does
+    not have, or not yet."""
+    if not texts or not any(letter.isalnum() for letter in words):
+        return frozenset()
+    return frozenset(selecting.containing((words,), enumerate(texts)))
+
+
+def forget_copies(store: MemoryStore) -> tuple[Path, ...]:
+    """Remove the copies beside this memory, which belong to "everything"; returns them. Raises MemoryAccessError."""
+    return remove_copies(store.path)
+
+
+def remove_copies(path: Path, before: float | None = None) -> tuple[Path, ...]:
+    """Remove the copies beside the memory at `path` that `copies_of` names, or of those that were set aside the ones
+    from before this time (seconds since 1970); returns them. Raises MemoryAccessError."""
+    copies = tuple(copy for copy in copies_of(path) if before is None or _is_aside_since(copy, before))
     for copy in copies:
         try:
             copy.unlink(missing_ok=True)
@@ -138,6 +167,11 @@ def remove_copies(path: Path) -> tuple[Path, ...]:
                 f"{copy} could not be removed: {error.strerror}; make {path.parent} writable for this user"
             ) from error
     return copies
+
+
+def _is_aside_since(copy: Path, before: float) -> bool:
+    at = aside_at(copy)
+    return at is not None and at < before
 
 
 def _counted(connection: sqlite3.Connection, selection: Selection) -> tuple[Chosen, Forgotten]:
@@ -154,9 +188,11 @@ def _counted(connection: sqlite3.Connection, selection: Selection) -> tuple[Chos
 
 def _remove(connection: sqlite3.Connection, chosen: Chosen) -> None:
     """Children before parents: nothing may be left that refers to what is gone."""
-    connection.executemany(_REOPEN, [{"gone": fact_id} for fact_id in chosen.fact_ids])
+    for fact_id in chosen.fact_ids:
+        # One after the other: what this one had ended is then ended by none that goes as well.
+        _hand_on_its_ends(connection, fact_id)
+        connection.execute("DELETE FROM facts WHERE id = ?", (fact_id,))
     _delete(connection, "summaries", "id", chosen.summary_ids)
-    _delete(connection, "facts", "id", chosen.fact_ids)
     _delete(connection, "stimuli", "id", chosen.stimulus_ids)
     _delete(connection, "moods", "character_id", chosen.mood_ids)
     _delete(connection, "meanings", "utterance_id", [each for n in chosen.turn_ids for each in (2 * n, 2 * n + 1)])
@@ -167,6 +203,21 @@ def _remove(connection: sqlite3.Connection, chosen: Chosen) -> None:
     else:
         for turn_id in chosen.turn_ids:
             _remove_turn(connection, turn_id)
+
+
+def _hand_on_its_ends(connection: sqlite3.Connection, fact_id: int) -> None:
+    """Let hold again what this fact ended; of several values of what has one at a time, the newest."""
+    ended = connection.execute(_ENDED_BY, (fact_id,)).fetchall()
+    values = [number for number, relation, by in ended if _excludes(relation, by)]
+    # Several where an old turn was read late: it found its end in what was known already, and so had what it would
+    # have ended itself.
+    connection.executemany("UPDATE facts SET ended_by = ? WHERE id = ?", zip(values[1:], values, strict=False))
+    connection.execute(_HAND_ON, {"gone": fact_id})
+
+
+def _excludes(relation: str, by: str) -> bool:
+    known = RELATIONS.get(relation)
+    return known is not None and (known.opposite == by or (known.one and relation == by))
 
 
 def _remove_turn(connection: sqlite3.Connection, turn_id: int) -> None:

@@ -39,7 +39,7 @@ def verify(path: Path, key: Key | None = None, *, repair: bool = False) -> tuple
             _check_pages(connection)
             if repair:
                 _repair(connection)
-            return (*_of_index(connection), *_of_rows(connection), *_of_copies(path, connection))
+            return (*_of_index(connection), *_of_rows(connection), *_of_wiping(connection), *_of_copies(path))
     except sqlite3.DatabaseError as error:
         if not is_damaged(error):
             raise explained(error, path, "check the memory") from error
@@ -47,7 +47,7 @@ def verify(path: Path, key: Key | None = None, *, repair: bool = False) -> tuple
             "the next conversation sets the file aside and begins an empty memory; before that, a copy of the file can "
             "be given to `sqlite3 copy.db .recover`, or `familiar memory import` brings back an export"
         )
-        return (Trouble(what=f"{path} is damaged: {error}", mend=mend, is_loss=True),)
+        return (Trouble(what=f"{path} is damaged: {error}", mend=mend, is_loss=True), *_of_copies(path))
 
 
 def _check_pages(connection: sqlite3.Connection) -> None:
@@ -98,10 +98,13 @@ def _of_rows(connection: sqlite3.Connection) -> Iterator[Trouble]:
         yield Trouble(what=f"{n_orphans} meanings are of turns that are not there", mend=_REPAIR)
 
 
-def _of_copies(path: Path, connection: sqlite3.Connection) -> Iterator[Trouble]:
+def _of_wiping(connection: sqlite3.Connection) -> Iterator[Trouble]:
     if wiping.is_due(connection):
         what = "what was forgotten can still be read in the file: another program was in the way, or the disk is full"
         yield Trouble(what=what, mend="end the companion and look again: opening the memory makes up for it")
+
+
+def _of_copies(path: Path) -> Iterator[Trouble]:
     for copy in copies_of(path):
         what = f"{copy.name} lies beside the memory and may hold words of it, forgotten ones too"
         yield Trouble(what=what, mend="familiar memory forget --copies")

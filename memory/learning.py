@@ -13,6 +13,7 @@ from memory.beliefs import beliefs_said
 from memory.fact_rules import facts_said
 from memory.messages import Fact, Turn
 from memory.store import MemoryStore
+from memory.times import is_on_calendar
 
 MAX_TURNS = 50
 """In one transaction: some 50 ms, so that nobody who wants to commit a turn meanwhile has to wait long."""
@@ -34,7 +35,9 @@ def learn(store: MemoryStore, person: str, character: str, zone: tzinfo, at: flo
         turns = _turns(connection, connection.execute(_NEXT, (*pair, done, MAX_TURNS)))
         before = next(iter(_turns(connection, connection.execute(_BEFORE, (*pair, done)))), None)
         for turn in turns:
-            facts.record_within(connection, person, character, _said(turn, before, zone), at)
+            # An older version took in turns of no time at all; nothing is learned from them.
+            if is_on_calendar(turn.said_at):
+                facts.record_within(connection, person, character, _said(turn, before, zone), at)
             before = turn
         if turns and turns[-1].turn_id is not None:
             progress.advance(connection, _WORK, pair, turns[-1].turn_id)

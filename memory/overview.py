@@ -3,6 +3,7 @@
 Facts are read by `memory.facts`, turns by the store; here is what nobody needs but a person who looks.
 """
 
+import json
 import sqlite3
 from dataclasses import dataclass
 
@@ -39,6 +40,10 @@ _KNOWN = """
 _SUMMARIES = """
     SELECT id, first_turn_id, last_turn_id, text, made_at FROM summaries
     WHERE person_id = ? AND character_id = ? ORDER BY last_turn_id
+"""
+_THEIRS = """
+    SELECT id FROM turns WHERE id IN (SELECT value FROM json_each(?)) AND person_id = ? AND character_id = ?
+    ORDER BY id
 """
 
 
@@ -89,8 +94,12 @@ def summaries(store: MemoryStore, person: str, character: str) -> tuple[Summary,
     return store.read("read the summaries", work)
 
 
-def turns(store: MemoryStore, turn_ids: tuple[int, ...]) -> tuple[Turn, ...]:
-    """These turns, which exist, in the order of their numbers."""
-    return store.read(
-        "read turns", lambda connection: tuple(rows.turn(connection, number) for number in sorted(set(turn_ids)))
-    )
+def turns(store: MemoryStore, person: str, character: str, turn_ids: tuple[int, ...]) -> tuple[Turn, ...]:
+    """Those of these turns that are this pair's, in the order of their numbers."""
+
+    def work(connection: sqlite3.Connection) -> tuple[Turn, ...]:
+        pair = rows.find_pair(connection, person, character)
+        found = connection.execute(_THEIRS, (json.dumps(turn_ids), *pair)).fetchall() if pair else ()
+        return tuple(rows.turn(connection, number) for (number,) in found)
+
+    return store.read("read turns", work)

@@ -154,6 +154,17 @@ def sentence_of_day(fact: Fact, today: date, person: str | None = None) -> str:
     return f'{word} is the day of {whose} plan: "{fact.object}".'
 
 
+def is_day(day: str) -> bool:
+    """Whether `day` is of one of the two forms of a fact's day, and in the calendar."""
+    if not re.fullmatch(r"(?:[0-9]{4}-)?[0-9]{2}-[0-9]{2}", day):
+        return False
+    try:
+        date.fromisoformat(day if len(day) == len("YYYY-MM-DD") else f"2000-{day}")  # a leap year
+    except ValueError:
+        return False
+    return True
+
+
 def falls_on(day: str, on: date) -> bool:
     """Whether a fact's `day` is that of `on`. Whoever was born on February 29 has a birthday on the 28th else."""
     if len(day) == len("YYYY-MM-DD"):
@@ -165,7 +176,7 @@ def falls_on(day: str, on: date) -> bool:
 def _whose_and_who(subject: str, person: str | None) -> tuple[str, str]:
     if subject == SPEAKER:
         return (f"{person}'s", person) if person else ("your", "you")
-    if subject.split()[-1] in KIN | PETS:
+    if subject.rpartition(" ")[2] in KIN | PETS:
         who = f"{person}'s {subject}" if person else f"your {subject}"
         return f"{who}'s", who
     return f"{subject}'s", subject
@@ -186,11 +197,12 @@ def _shown_object(fact: Fact, to_you: bool) -> str:
 
 
 def _with_article(thing: str) -> str:
-    first, last = thing.split()[0], thing.split()[-1]
+    words = thing.split()
     if (
-        first in NUMBERS
-        or first in {"a", "an", "the", "your", "their"}
-        or (last.endswith("s") and last[:-1] in KIN | PETS)
+        not words  # in a file that an older version took in
+        or words[0] in NUMBERS
+        or words[0] in {"a", "an", "the", "your", "their"}
+        or (words[-1].endswith("s") and words[-1][:-1] in KIN | PETS)
     ):
         return thing
-    return f"{'an' if first[0] in 'aeio' else 'a'} {thing}"
+    return f"{'an' if words[0][0] in 'aeio' else 'a'} {thing}"

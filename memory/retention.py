@@ -6,11 +6,12 @@ when a turn was said. A clock that runs behind, as on a board without a battery,
 ahead would let everything leave, so call it only with a clock that has been set.
 
 A fact leaves with the last turn it was learned from: what is known without anybody having said it could be neither
-explained nor doubted. With `keep_cited` it is the other way round: turns that something still believed was learned from
+explained nor doubted. Damaged copies that were set aside leave whole, by the time in their names: nobody can tell what
+is in them. With `keep_cited` it is the other way round: turns that something still believed was learned from
 stay, however old, so that a name is not forgotten on a birthday.
 """
 
-from memory.forgetting import Forgotten, forget
+from memory.forgetting import Forgotten, forget, remove_copies
 from memory.selecting import Selection
 from memory.store import MemoryStore
 
@@ -29,7 +30,8 @@ _OLD_STIMULI = "DELETE FROM stimuli WHERE happened_at < ?"
 
 def leave(store: MemoryStore, before: float, *, keep_cited: bool, limit: int = STEP_TURNS) -> Forgotten:
     """Let the oldest turns said before this time (seconds since 1970, UTC) leave, at most `limit`. With the last of
-    them, what the body felt until then leaves too. Nothing is left to leave when the answer `is_nothing`."""
+    them, what the body felt until then leaves too, and copies that were set aside before. Nothing is left to leave when
+    the answer `is_nothing`. Raises MemoryAccessError where a copy cannot be removed, and what a store raises."""
     which = _OLD_UNCITED if keep_cited else _OLD
     ids = store.read(
         "look for old turns",
@@ -37,6 +39,7 @@ def leave(store: MemoryStore, before: float, *, keep_cited: bool, limit: int = S
     )
     if ids:
         return forget(store, Selection(turn_ids=ids))
+    remove_copies(store.path, before)
     if keep_cited:
         felt = store.write("forget", lambda connection: connection.execute(_OLD_STIMULI, (before,)).rowcount)
         return Forgotten(stimuli=felt)

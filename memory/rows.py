@@ -11,6 +11,7 @@ from dataclasses import replace
 from memory import index
 from memory.errors import MemoryInputError
 from memory.messages import Turn
+from memory.times import is_on_calendar
 from memory.words import storable
 
 Pair = tuple[int, int]
@@ -69,7 +70,10 @@ def readopt_conversation(connection: sqlite3.Connection, conversation_id: int, p
 
 
 def add_turn(connection: sqlite3.Connection, pair: Pair, turn: Turn) -> Turn:
-    """Append a turn to its conversation and to the index; returns it with its id."""
+    """Append a turn to its conversation and to the index; returns it with its id. Raises MemoryInputError if it was
+    said at no time that a calendar has: whatever counts days would stumble over it ever after."""
+    if not is_on_calendar(turn.said_at):
+        raise MemoryInputError(f"a turn cannot be said at {turn.said_at}; give the time since 1970 in seconds")
     newest = f"{_TURNS} WHERE turns.conversation_id = ? ORDER BY turns.id DESC LIMIT 1"
     before = next(_turns(connection.execute(newest, (turn.conversation_id,))), None)
     values = (turn.conversation_id, *pair, turn.user_text, turn.reply_text, turn.said_at, turn.interrupted)

@@ -66,6 +66,8 @@ _TABLES_2 = (
         last_at REAL NOT NULL
     ) STRICT""",
     # Bi-temporal: valid_* is when it was so, recorded_* from when to when it was believed. NULL: open.
+    # ended_by: the fact that put an end to it, if one did; when that is forgotten, it holds again. Told at the end of
+    # the transaction only, since a fact that comes in may have been ended by one that comes after it.
     # day: 'MM-DD' comes back every year, 'YYYY-MM-DD' once.
     """CREATE TABLE facts (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -79,8 +81,10 @@ _TABLES_2 = (
         valid_to REAL,
         recorded_from REAL NOT NULL,
         recorded_to REAL,
-        source TEXT NOT NULL CHECK (source IN ('rule', 'model', 'person'))
+        source TEXT NOT NULL CHECK (source IN ('rule', 'model', 'person')),
+        ended_by INTEGER REFERENCES facts(id) ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED
     ) STRICT""",
+    "CREATE INDEX facts_by_end ON facts (ended_by) WHERE ended_by IS NOT NULL",
     "CREATE INDEX facts_by_pair ON facts (person_id, character_id)",
     # What comes back on its day is asked for on every turn.
     "CREATE INDEX facts_by_day ON facts (person_id, character_id, day) WHERE day IS NOT NULL",

@@ -11,6 +11,7 @@ from typing import Any
 
 from memory import index
 from memory.errors import MemoryInputError
+from memory.relations import SPEAKER
 from memory.rows import Pair
 from memory.words import query_words, segmented, storable
 
@@ -20,9 +21,10 @@ class Selection:
     """What is meant. Person, character, time, words and turns narrow each other; at least one of all is given.
 
     `since` and `until`: when it was said, in seconds since 1970 (UTC), `until` excluded. `words`: turns in which one
-    utterance has all significant words of one of these, whatever the order, case, accents and English endings.
-    `fact_ids` are forgotten beside the turns, which stay. `everything`: all that there is of the person or character
-    given, without either of all of them.
+    utterance has all significant words of one of these, whatever the order, case, accents and English endings; with
+    them facts and summaries that have these words. `fact_ids` are forgotten beside the turns, which stay; person,
+    character and time narrow them too. `everything`: all that there is of the person or character given, without either
+    of all of them.
     """
 
     person: str | None = None
@@ -73,6 +75,11 @@ _COVERING = """
         AND turns.person_id = summaries.person_id AND turns.character_id = summaries.character_id
     )
 """
+_OF_EPISODE = """EXISTS (
+    SELECT 1 FROM turns WHERE turns.id BETWEEN first_turn_id AND last_turn_id
+    AND turns.person_id = summaries.person_id AND turns.character_id = summaries.character_id
+    AND said_at >= coalesce(?, said_at) AND said_at < coalesce(?, 9e999)
+)"""
 
 
 def choose(connection: sqlite3.Connection, selection: Selection) -> Chosen:
@@ -154,31 +161,35 @@ def _fact_ids(connection: sqlite3.Connection, selection: Selection, turn_ids: Se
     ids = {
         number
         for number, what, rest in citing
-        if not (rest and _containing((what.replace(" called ", " "),), [(number, rest)]))
+        if not (rest and containing((what.replace(" called ", " "),), [(number, rest)]))
     }
     where = _Where(selection)
+    where.add_time("recorded_from", selection)
     in_scope = set(where.ids(connection, "facts"))
     if selection.is_whole:
         ids |= in_scope
     ids |= in_scope & set(selection.fact_ids)
     if selection.words and not selection.turn_ids:
-        facts = connection.execute("SELECT id, subject || ' ' || relation || ' ' || object FROM facts")
-        ids |= in_scope & _containing(selection.words, facts)
-    if (selection.since, selection.until) != (None, None) and not selection.words:
+        # The words people use, not ours: what relations are called, and the speaker, who is the subject of most.
+        said = "SELECT id, iif(subject = ?, object, subject || ' ' || object) FROM facts"
+        ids |= in_scope & containing(selection.words, connection.execute(said, (SPEAKER,)))
+    if not (selection.words or selection.turn_ids or selection.fact_ids):
         # What no turn supports: a person put it right themselves.
         where.add("id NOT IN (SELECT fact_id FROM fact_turns)")
-        where.add_time("recorded_from", selection)
         ids |= set(where.ids(connection, "facts"))
     return tuple(sorted(ids))
 
 
 def _summary_ids(connection: sqlite3.Connection, selection: Selection, turn_ids: Sequence[int]) -> tuple[int, ...]:
     ids = {number for (number,) in connection.execute(_COVERING, {"turns": json.dumps(turn_ids)})}
-    in_scope = set(_Where(selection).ids(connection, "summaries"))
+    where = _Where(selection)
+    if (selection.since, selection.until) != (None, None):
+        where.add(_OF_EPISODE, selection.since, selection.until)
+    in_scope = set(where.ids(connection, "summaries"))
     if selection.is_whole:
         ids |= in_scope
     if selection.words and not selection.turn_ids:
-        ids |= in_scope & _containing(selection.words, connection.execute("SELECT id, text FROM summaries"))
+        ids |= in_scope & containing(selection.words, connection.execute("SELECT id, text FROM summaries"))
     return tuple(sorted(ids))
 
 
@@ -233,7 +244,7 @@ def _all_words(words: str) -> str:
     return " AND ".join(word.phrase for word in significant)
 
 
-def _containing(words: Sequence[str], texts: Iterable[tuple[int, str]]) -> set[int]:
+def containing(words: Sequence[str], texts: Iterable[tuple[int, str]]) -> set[int]:
     """Which of these texts contain the words, by the same rules as the index: asked of an index in RAM."""
     scratch = sqlite3.connect(":memory:")
     try:

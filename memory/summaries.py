@@ -126,8 +126,14 @@ def _cut(text: str, n_letters: int) -> str:
 
 
 def _closeness(utterances: Sequence[Utterance]) -> list[float | None]:
-    """The cosine of each utterance's meaning to the mean of all; None where it has none."""
-    packed = [(number, each.embedding) for number, each in enumerate(utterances) if each.embedding]
+    """The cosine of each utterance's meaning to the mean of all; None where it has none, or one of another length than
+    the last, which a damaged file may hold."""
+    length = next((len(each.embedding) for each in reversed(utterances) if each.embedding), 0)
+    packed = [
+        (number, each.embedding)
+        for number, each in enumerate(utterances)
+        if each.embedding and len(each.embedding) == length
+    ]
     closeness: list[float | None] = [None] * len(utterances)
     if packed:
         vectors = np.stack([np.frombuffer(embedding, dtype=np.int8) for _, embedding in packed]).astype(np.float32)

@@ -1,9 +1,9 @@
 """What a sentence means and what is felt in it: one small network, two answers.
 
-Reads the folder of an encoder (`model.onnx`, `vocab.txt`, `encoder.json`; one ships in `encoders/`, made by
-`tools.encoder_recipe`) and turns texts into sentence embeddings, those of all-MiniLM-L6-v2, and probabilities of the 28
-emotions of GoEmotions. Blocking, one thread; `models.encoder_worker` is the same for an event loop. What is remembered
-by the embeddings and what the emotions do to a mood is left to others.
+Reads the folder of an encoder (`model.onnx` and its `weights.bin`, `vocab.txt`, `encoder.json`; one ships in
+`encoders/`, made by `tools.encoder_recipe`) and turns texts into sentence embeddings, those of all-MiniLM-L6-v2, and
+probabilities of the 28 emotions of GoEmotions. Blocking, one thread; `models.encoder_worker` is the same for an event
+loop. What is remembered by the embeddings and what the emotions do to a mood is left to others.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.emotions import EKMAN, EMOTIONS
-from models.errors import ModelFileError
+from models.errors import ModelError, ModelFileError
 from models.printable import clipped
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(__file__).parent / "encoders" / "minilm-goemotions"
 """The encoder that comes with Familiar."""
+
+GRAPH, WEIGHTS = "model.onnx", "weights.bin"
+"""The network: its graph, and the weights in a file that onnxruntime maps. So loading takes 18 MB that belong to the
+process alone, where weights within the graph would take 45; the rest is the file's, which the system can drop."""
 
 EMBEDDING_SIZE = 384
 
@@ -55,13 +59,19 @@ class Encoded:
 class EncoderInfo:
     """What is known of an encoder before its network is loaded."""
 
-    fingerprint: str
-    """The SHA-256 of its network: embeddings with another fingerprint are not to be compared with its own."""
+    graph_sha256: str
+    weights_sha256: str
     vocabulary_sha256: str
     thresholds: tuple[float, ...]
     """From which probability an emotion counts as present, in the order of EMOTIONS; tuned on GoEmotions' dev split."""
     group_thresholds: tuple[float, ...]
     """The same for `group_probabilities`, in the order of EKMAN."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of its network, a SHA-256 made of those of graph and weights: embeddings with another fingerprint are not to
+        be compared with its own."""
+        return hashlib.sha256(f"{self.graph_sha256} {self.weights_sha256}".encode()).hexdigest()
 
     def present(self, emotions: NDArray[np.float32]) -> tuple[str, ...]:
         """The labels whose probability, of `Encoded.emotions`, reaches their threshold; the clearest first."""
@@ -85,7 +95,8 @@ def read_info(folder: Path = SHIPPED) -> EncoderInfo:
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
         info = EncoderInfo(
-            fingerprint=str(content["sha256"]["model.onnx"]),
+            graph_sha256=str(content["sha256"][GRAPH]),
+            weights_sha256=str(content["sha256"][WEIGHTS]),
             vocabulary_sha256=str(content["sha256"]["vocab.txt"]),
             thresholds=tuple(float(content["thresholds"][name]) for name in EMOTIONS),
             group_thresholds=tuple(float(content["group_thresholds"][name]) for name in EKMAN),
@@ -115,20 +126,20 @@ def load_tokenizer(path: Path) -> "Tokenizer":
 
 
 def open_network(path: Path) -> "InferenceSession":
-    """The network of an encoder, on the thread of whoever runs it. Raises ModelFileError."""
+    """The network of an encoder, on the thread of whoever runs it; its weights, if they are in a file of their own, are
+    looked for beside `path`. Raises ModelFileError."""
     import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     # An arena keeps what the longest text needed; beside a language model, memory is better given back. Weights outside
-    # of it, too: loading adds 51 MB to the process where it would add 60, and no sentence takes longer.
+    # of it, too, and no sentence takes longer.
     options.enable_cpu_mem_arena = options.enable_mem_pattern = False
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except (ort.Fail, ort.InvalidGraph, ort.InvalidProtobuf, ort.NoSuchFile, ort.NotImplemented) as error:
+    except _engine_errors() as error:
         reason = clipped(str(error), 120)
         raise ModelFileError(f"{path}: onnxruntime {onnxruntime.__version__} cannot load it: {reason}") from error
 
@@ -141,8 +152,9 @@ class Encoder:
         self.info = read_info(folder)
         _check(folder / "vocab.txt", self.info.vocabulary_sha256)
         self._tokenizer = load_tokenizer(folder / "vocab.txt")
-        _check(folder / "model.onnx", self.info.fingerprint)
-        self._network = open_network(folder / "model.onnx")
+        _check(folder / GRAPH, self.info.graph_sha256)
+        _check(folder / WEIGHTS, self.info.weights_sha256)
+        self._network = open_network(folder / GRAPH)
 
     @property
     def fingerprint(self) -> str:
@@ -167,10 +179,34 @@ class Encoder:
         return tuple(self._tokenizer.encode(clean).ids)
 
     def encode_pieces(self, pieces: Sequence[int]) -> Encoded:
-        """As `encode`, for what `word_pieces` gave."""
-        embedding, emotions = self._network.run(_OUTPUTS, {"input_ids": np.asarray(pieces, np.int64)})
+        """As `encode`, for what `word_pieces` gave. Raises ModelError where onnxruntime fails, say for want of
+        memory."""
+        try:
+            embedding, emotions = self._network.run(_OUTPUTS, {"input_ids": np.asarray(pieces, np.int64)})
+        except _engine_errors() as error:
+            # Without onnxruntime's own words, which may tell of what was read.
+            raise ModelError(f"the encoder failed at a text ({type(error).__name__}); is there memory left?") from error
         embedding.flags.writeable = emotions.flags.writeable = False
         return Encoded(embedding=embedding, emotions=emotions)
+
+
+def _engine_errors() -> tuple[type[Exception], ...]:
+    """All that onnxruntime is known to raise, which has no base class of its own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as ort
+
+    own = (
+        ort.EngineError,
+        ort.EPFail,
+        ort.Fail,
+        ort.InvalidArgument,
+        ort.InvalidGraph,
+        ort.InvalidProtobuf,
+        ort.NoModel,
+        ort.NoSuchFile,
+        ort.NotImplemented,
+        ort.RuntimeException,
+    )
+    return (*own, RuntimeError, MemoryError)  # those of C++: std::exception and std::bad_alloc
 
 
 _MEND = "; install Familiar again"

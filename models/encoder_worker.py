@@ -1,4 +1,4 @@
-"""The encoder for an event loop: one `Encoder` on a thread of its own, loaded when the first text comes.
+"""The encoder for an event loop: one `Encoder` on a thread of its own, which begins to load at once.
 
 onnxruntime is imported and the network loaded on that thread, so the loop never waits for either. The answers to recent
 texts are kept: the words of a turn are asked for when they pause, when they are final, and once more to be remembered,
@@ -35,15 +35,18 @@ class AsyncEncoder:
     @classmethod
     @asynccontextmanager
     async def open(cls, folder: Path = SHIPPED) -> AsyncIterator[Self]:
-        """Read what the folder says of its encoder; the network itself is loaded with the first text.
+        """Read what the folder says of its encoder, and begin to load the network, which nobody waits for here: the
+        first text would have to, for 0.3 s. What is wrong with it is told to whoever encodes.
 
-        Leaving waits for nothing: a text under way (some ms) ends by itself. Raises ModelFileError where there is no
-        encoder.
+        Leaving waits for nothing: a text under way (some ms) ends by itself, loading too. Raises ModelFileError where
+        there is no encoder.
         """
         executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
         try:
             info = await asyncio.get_running_loop().run_in_executor(executor, read_info, folder)
-            yield cls(folder, info, executor)
+            encoder = cls(folder, info, executor)
+            executor.submit(encoder._load)  # an error is left in the future: the first text meets it again
+            yield encoder
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
 
@@ -64,9 +67,13 @@ class AsyncEncoder:
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._encode, tuple(texts))
 
     def _encode(self, texts: tuple[str, ...]) -> tuple[Encoded, ...]:
+        loaded = self._load()
+        return tuple(loaded.encode(text) for text in texts)
+
+    def _load(self) -> "_Remembering":
         if self._loaded is None:
             self._loaded = _Remembering(Encoder(self._folder))
-        return tuple(self._loaded.encode(text) for text in texts)
+        return self._loaded
 
 
 class _Remembering:

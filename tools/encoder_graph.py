@@ -17,12 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.emotions import EMOTIONS
-from models.encoder import MOST_PIECES
+from models.encoder import MOST_PIECES, WEIGHTS
 from tools.encoder_shape import HASH_FIRST, HASH_SECOND, HEADS, LAYER_NORM_EPSILON, LAYERS, WIDTH
 
 OPSET = 20
 IR_VERSION = 9
 """Opset 20 has Gelu; onnxruntime reads both since 1.17."""
+
+_LARGE_BYTES = 1024
+"""Smaller tensors stay in the graph, where onnxruntime looks at their values when it simplifies it."""
 
 _HEAD_WIDTH = WIDTH // HEADS
 
@@ -37,6 +40,8 @@ class GraphOptions:
     branch_after: int
     """The layer of the trunk after which the branch goes off."""
     branch_layers: int
+    weights_beside: bool = False
+    """The weights in a file of their own, `models.encoder.WEIGHTS` beside the graph, which is mapped and not copied."""
     weight_bits: int = 8
     """8, or 7: then two products of a byte and a weight fit into 16 bits, as x86 without VNNI adds them."""
 
@@ -65,7 +70,18 @@ def write_graph(weights: Arrays, options: GraphOptions, path: Path) -> None:
         producer_name="familiar tools.encoder_recipe",
     )
     onnx.checker.check_model(model)
+    if options.weights_beside:
+        move_weights(model, path.parent)
     path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def move_weights(model: Any, folder: Path) -> None:
+    """Move the weights of an onnx.ModelProto into the file `models.encoder.WEIGHTS` of this folder."""
+    from onnx import external_data_helper as external
+
+    (folder / WEIGHTS).unlink(missing_ok=True)  # else onnx would append
+    external.convert_model_to_external_data(model, location=WEIGHTS, size_threshold=_LARGE_BYTES)
+    external.write_external_data_tensors(model, str(folder))
 
 
 def quantize(values: NDArray[np.float32], axis: int, bits: int = 8) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

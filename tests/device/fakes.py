@@ -6,6 +6,7 @@ between them (prompt, player, mouth, memory) is real.
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -245,6 +246,9 @@ class RecordingBody:
 async def _nothing_to_remove() -> None: ...
 
 
+def _say_nothing(_text: str) -> None: ...
+
+
 def mind_of(
     memory: Memory | None,
     *,
@@ -254,9 +258,13 @@ def mind_of(
     feelings: Feelings | None = None,
     guarding: Guarding | None = None,
     on_forgotten: Callable[[], Awaitable[None]] = _nothing_to_remove,
+    may_forget_much: bool = True,
+    on_notice: Callable[[str], None] = _say_nothing,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Mind:
     """What Pip has beside its model, in talk with Ada; a token of a recalled text is a letter."""
-    remembering = wishes = None
+    remembering = None
+    redact = guarding.kept if guarding is not None else str
     if memory is not None:
         remembering = Remembering(
             memory,
@@ -265,9 +273,18 @@ def mind_of(
             recall=RecallSettings(items=recall_items, tokens=recall_tokens),
             measure=len,
             reading=reading,
-            redact=guarding.kept if guarding is not None else str,
+            redact=redact,
+            on_notice=on_notice,
         )
-        wishes = Wishes(remembering, character=NAME, language="en", on_forgotten=on_forgotten)
+    wishes = Wishes(
+        remembering,
+        character=NAME,
+        language="en",
+        on_forgotten=on_forgotten,
+        may_forget_much=may_forget_much,
+        on_notice=on_notice,
+        clock=clock,
+    )
     return Mind(
         reading=reading,
         remembering=remembering,
@@ -276,6 +293,7 @@ def mind_of(
         wishes=wishes,
         chores=(),
         notices=(),
+        redact=redact,
     )
 
 
@@ -313,9 +331,11 @@ async def talk_with(dialogue: Dialogue, *lines: str) -> str:
     answer = ""
     for line in lines:
         prepared = await dialogue.prepare(line)
-        await dialogue.take(prepared)
+        instead = await dialogue.take(prepared)
         async with aclosing(dialogue.reply(prepared)) as reply:
             spoken = [piece async for piece in reply if isinstance(piece, Piece)]
+        if instead is not None:
+            spoken = [instead]
         answer = "".join(piece.text for piece in spoken)
         await dialogue.record(line, spoken, len(answer), interrupted=False, remembers=prepared.remembers)
         await dialogue.settle()

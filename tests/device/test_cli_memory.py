@@ -1,83 +1,31 @@
 """`familiar memory ...` as a parent uses it: seen, searched, taken along, forgotten, mended; never a traceback."""
 
-import io
-import json
-import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
-from device import cli
 from device.continuity import talk_file
 from memory import database
 from memory.forgetting import forget
 from memory.selecting import Selection
 from memory.store import MemoryStore
+from tests.device.memory_commands import Familiar, own_state
 from tests.memory.filling import HOUR_S, SAID, STARTED_AT, all_bytes, fill
 from tests.memory.making import remember
 
 
-class Done(NamedTuple):
-    """How a command ended."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Familiar = Callable[..., Done]
-
-
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The state directory of a person of their own, with nothing set up."""
-    for name in [name for name in os.environ if name.startswith("FAMILIAR_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("FAMILIAR_STATE", str(tmp_path / "state"))
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("TZ", "UTC")
-    return tmp_path / "state"
+    return own_state(tmp_path, monkeypatch)
 
 
 @pytest.fixture
 def familiar(state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Familiar:
-    """Runs `familiar memory` with these arguments, as the program does."""
-
-    def run(*arguments: str, answer: str | None = None) -> Done:
-        monkeypatch.setattr(sys, "argv", ["familiar", "memory", *arguments])
-        monkeypatch.setattr(sys, "stdin", _Terminal(answer) if answer is not None else io.StringIO())
-        capsys.readouterr()
-        try:
-            cli.main()
-            status: Any = 0
-        except SystemExit as leaving:
-            status = leaving.code or 0
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return Done(status, said.out, said.err)
-
-    return run
-
-
-class _Terminal(io.StringIO):
-    """Somebody who answers."""
-
-    def __init__(self, answer: str) -> None:
-        super().__init__(f"{answer}\n")
-
-    def isatty(self) -> bool:
-        return True
+    return Familiar(monkeypatch, capsys)
 
 
 @pytest.fixture

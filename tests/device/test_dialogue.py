@@ -2,17 +2,24 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from device.dialogue import ReplyEvent
+from device.guarded import open_guarding
+from device.settings import GuardSettings
+from memory.errors import MemoryFullError
+from memory.forgetting import forget, still_there
 from memory.messages import Query, Recalled, Turn
+from memory.selecting import Selection
 from memory.worker import AsyncMemory
+from models.character import starter_character
 from models.errors import PromptTooLongError
 from models.messages import Finished, Piece, Prefilled
-from tests.device.fakes import NAME, PERSON, ScriptedBrain, dialogue_of, pieces, said
+from tests.device.fakes import NAME, PERSON, ScriptedBrain, dialogue_of, mind_of, pieces, said, talk_with
 
 REPLY = "I live in the garden. Do you?"
 
@@ -30,7 +37,7 @@ class RecallingMemory:
 
     async def commit_turn(self, turn: Turn) -> Turn:
         self.committed.append(turn)
-        return turn
+        return replace(turn, turn_id=len(self.committed))
 
     async def last_turns(self, person: str, character: str, limit: int) -> tuple[Turn, ...]:
         return ()
@@ -267,3 +274,159 @@ def test_how_the_prompt_was_prefilled_is_told_also_if_that_had_to_wait_for_the_r
 
     assert asyncio.run(main(False)).n_prefilled == 1, "as it was prepared"
     assert asyncio.run(main(True)).n_reused > 0, "as the reply itself told"
+
+
+# Secrets --------------------------------------------------------------------------------------------------------------
+
+
+def without_banana(text: str) -> str:
+    return text.replace("banana", "something")
+
+
+def test_secrets_are_in_no_prompt_no_history_and_no_memory(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with AsyncMemory.open(tmp_path / "memory.db") as memory:
+            brain = ScriptedBrain("A banana? Nice!", "Well.")
+            mind = replace(mind_of(memory), redact=without_banana)
+            dialogue = dialogue_of(brain, memory, mind=mind)
+            await dialogue.restore()
+            assert await talk_with(dialogue, "My word is banana.") == "A banana? Nice!", "what is heard is heard"
+            await dialogue.remember("A long story of a banana.")
+            await talk_with(dialogue, "What now?")
+            assert not any("banana" in prompt for prompt in (*brain.prompts, *brain.prefills))
+            assert said(dialogue)[:2] == [("user", "My word is something."), ("assistant", "A something? Nice!")]
+            turns = await memory.last_turns(PERSON, NAME, 9)
+            assert [(turn.user_text, turn.reply_text) for turn in turns] == [
+                ("My word is something.", "A something? Nice!"),
+                ("A long story of a something.", ""),
+                ("What now?", "Well."),
+            ]
+            assert not dialogue.is_off_record, "there is nothing in it that memory has not"
+
+    asyncio.run(main())
+
+
+def test_a_secret_that_the_guard_finds_is_on_record_without_it(tmp_path: Path) -> None:
+    guarding = open_guarding(GuardSettings(), starter_character(), "en")
+
+    async def main() -> None:
+        async with AsyncMemory.open(tmp_path / "memory.db") as memory:
+            brain = ScriptedBrain("Well.")
+            dialogue = dialogue_of(brain, memory, mind=mind_of(memory, guarding=guarding))
+            await dialogue.restore()
+            await talk_with(dialogue, "My password is banana split.", "What now?")
+            assert "banana" not in brain.prompts[-1]
+            assert not dialogue.is_off_record
+
+    asyncio.run(main())
+
+
+def test_a_secret_leaves_the_prompt_while_somebody_listens_from_whom_it_is_kept(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with AsyncMemory.open(tmp_path / "memory.db") as memory:
+            brain = ScriptedBrain(*["Nice!"] * 9)
+            dialogue = dialogue_of(brain, memory, recall_items=0)
+            await dialogue.restore()
+            await talk_with(dialogue, "I like kites.", "We have a surprise party for mum. Don't tell mum!")
+            await talk_with(dialogue, "Mum is here! What did I tell you?")
+            assert "surprise party" not in brain.prompts[-1]
+            assert "kites" in brain.prompts[-1]
+            assert "surprise party" not in brain.prefills[-1], "the cache is settled without it"
+            await talk_with(dialogue, "What else?")
+            assert "surprise party" not in brain.prompts[-1]
+            await talk_with(dialogue, "Mum is gone.")
+            assert "surprise party" in brain.prompts[-1]
+
+    asyncio.run(main())
+
+
+# What memory does to the history --------------------------------------------------------------------------------------
+
+
+def test_what_is_said_while_forgotten_turns_are_looked_for_stays(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with AsyncMemory.open(tmp_path / "memory.db") as memory:
+            dialogue = dialogue_of(ScriptedBrain(*["Nice!"] * 9), memory, restore_turns=1)
+            await dialogue.restore()
+            await talk_with(dialogue, "I like kites.", "I broke the vase.", "I like soup.")
+            await memory.ask(forget, Selection(words=("kites",)))
+            real, asked, going = memory.ask, asyncio.Event(), asyncio.Event()
+
+            async def slow(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+                result = await real(function, *args, **kwargs)
+                asked.set()
+                await going.wait()
+                return result
+
+            memory.ask = slow  # type: ignore[method-assign]
+            over = asyncio.create_task(dialogue.turn_over())
+            await asked.wait()
+            memory.ask = real  # type: ignore[method-assign]
+            await dialogue.record("To the lake!", pieces("Good."), 5, interrupted=False)
+            going.set()
+            await over
+            assert [text for role, text in said(dialogue) if role == "user"] == [
+                "I broke the vase.",
+                "I like soup.",
+                "To the lake!",
+            ]
+
+    asyncio.run(main())
+
+
+def test_a_turn_is_off_record_until_memory_has_it_also_if_nobody_waits(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with AsyncMemory.open(tmp_path / "memory.db") as memory:
+            dialogue = dialogue_of(ScriptedBrain(), memory)
+            await dialogue.restore()
+            recording = asyncio.create_task(dialogue.record("Hi.", pieces("Hello."), 6, interrupted=False))
+            await asyncio.sleep(0)
+            assert dialogue.is_off_record
+            recording.cancel()
+            await asyncio.wait((recording,))
+            await dialogue.turn_over()
+            assert not dialogue.is_off_record
+            assert len(await memory.last_turns(PERSON, NAME, 9)) == 1
+
+    asyncio.run(main())
+
+
+def test_a_memory_that_fails_neither_prevents_nor_ends_a_conversation(tmp_path: Path) -> None:
+    async def main() -> None:
+        told: list[str] = []
+        async with AsyncMemory.open(tmp_path / "memory.db") as memory:
+            brain = ScriptedBrain(*["Nice!"] * 9)
+            dialogue = dialogue_of(brain, memory, mind=mind_of(memory, on_notice=told.append))
+
+            async def full(*_args: Any, **_kwargs: Any) -> Any:
+                raise MemoryFullError("the disk is full")
+
+            names = ("open_conversation", "commit_turn", "last_turns", "recall", "ask")
+            real = {name: getattr(memory, name) for name in names}
+            for name in names:
+                setattr(memory, name, full)
+            assert not await dialogue.restore()
+            assert await talk_with(dialogue, "I like kites.") == "Nice!"
+            assert told == ["memory fails, the conversation goes on: the disk is full"]
+            assert dialogue.is_off_record
+            for name, method in real.items():
+                setattr(memory, name, method)
+            await talk_with(dialogue, "I like soup.")
+            assert not dialogue.is_off_record
+            assert [turn.user_text for turn in await memory.last_turns(PERSON, NAME, 9)] == [
+                "I like kites.",
+                "I like soup.",
+            ]
+            await memory.ask(forget, Selection(words=("kites",)))
+
+            async def half(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+                return await (full if function is still_there else real["ask"])(function, *args, **kwargs)
+
+            memory.ask = half
+            await dialogue.turn_over()
+            assert len(said(dialogue)) == 4
+            memory.ask = real["ask"]
+            await dialogue.turn_over()
+            assert said(dialogue) == [("user", "I like soup."), ("assistant", "Nice!")], "asked again"
+
+    asyncio.run(main())

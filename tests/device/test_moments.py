@@ -26,7 +26,21 @@ def test_a_time_is_itself() -> None:
     assert moment("2025-01-31 14:30") == datetime(2025, 1, 31, 14, 30).astimezone().timestamp()
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "31.1.2025", "2025-02-30", "2025-13-01", "99999-01-01"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "yesterday",
+        "31.1.2025",
+        "2025-02-30",
+        "2025-13-01",
+        "99999-01-01",
+        "20250131",
+        "2025-W05-5",
+        "20250131T1430",
+        "2025-01-31 14",
+    ],
+)
 def test_what_is_no_time_is_said(text: str) -> None:
     with pytest.raises(ValueError, match="is no day such as 2025-01-31"):
         moment(text, UTC)

@@ -171,3 +171,37 @@ def test_what_was_talked_about_today_is_no_news_after_a_restart(tmp_path: Path) 
         assert await block(remembering, "What else?") == ""
 
     with_memory(tmp_path, work)
+
+
+def test_a_plan_that_is_the_surprise_is_not_told_while_its_person_listens(tmp_path: Path) -> None:
+    async def work(remembering: Remembering, _memory: AsyncMemory, clock: Clock) -> None:
+        await keep(remembering, "We have a surprise party for mum on Saturday. Don't tell mum!", "I like soup.")
+        clock.now = MORNING + timedelta(days=5)
+        assert "party" in await block(remembering, "Hello!")
+        looked_up = await remembering.look_up("Mum is here! What are we doing today?", 0, None)
+        assert (looked_up.today, looked_up.block) == ((), "")
+        assert len(looked_up.secret_turns) == 1
+        assert (await remembering.look_up("Mum is gone.", 0, None)).secret_turns == frozenset()
+
+    with_memory(tmp_path, work, tokens=300)
+
+
+def test_what_could_not_be_kept_is_counted_and_kept_when_nobody_waits(tmp_path: Path) -> None:
+    async def work(remembering: Remembering, _memory: AsyncMemory, _clock: Clock) -> None:
+        with sqlite3.connect(tmp_path / "memory.db", isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")  # another program writes, and does not end
+            await remembering.keep("I like kites.", "", interrupted=False)
+            other.execute("ROLLBACK")
+        other.close()
+        assert await remembering.flush() == 0
+        assert [turn.user_text for turn in await remembering.last_turns(9)] == ["I like kites."]
+
+    with_memory(tmp_path, work)
+
+
+def test_what_the_character_repeats_is_kept_without_secrets(tmp_path: Path) -> None:
+    async def work(remembering: Remembering, _memory: AsyncMemory, _clock: Clock) -> None:
+        assert not await remembering.keep("What is it?", "It is banana!", interrupted=False)
+        assert [turn.reply_text for turn in await remembering.last_turns(9)] == ["It is hidden!"]
+
+    with_memory(tmp_path, work, redact=lambda text: text.replace("banana", "hidden"))

@@ -1,5 +1,6 @@
 """An encrypted memory: no word of it on the disk, no way in without its key, and never taken for a damaged one."""
 
+import errno
 import os
 import random
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from memory import cipher, database
+from memory import cipher, conversion, database, replaced
 from memory.cipher import Key, looks_encrypted, read_key
 from memory.conversion import decrypt, encrypt
 from memory.errors import MemoryAccessError, MemoryBusyError, MemoryInputError, MemoryKeyError
@@ -131,7 +132,7 @@ def test_all_else_works_as_in_a_plain_memory(tmp_path: Path, key: Key) -> None:
         wrong = Turn(conversation_id=1, person="Anna", character="Luna", user_text="", reply_text="", said_at=1.0)
         assert store.commit_turn(wrong).turn_id
         with pytest.raises(sqlite3.OperationalError, match="no such table"):
-            store._connection.execute("SELECT * FROM nowhere")
+            store._opened_file().execute("SELECT * FROM nowhere")
 
 
 @pytest.mark.parametrize(
@@ -236,6 +237,74 @@ def test_whoever_opened_the_file_that_was_replaced_meanwhile_is_told(
     monkeypatch.undo()
     with MemoryStore(path) as store:
         assert len(store.last_turns("Anna", "Luna", 9)) == 3
+
+
+@pytest.mark.parametrize("dies_in", ["_copy", "_put_in_place"])
+def test_after_a_crash_the_next_opening_overwrites_what_was_plain(
+    tmp_path: Path, key: Key, monkeypatch: pytest.MonkeyPatch, dies_in: str
+) -> None:
+    path = tmp_path / "memory.db"
+    with MemoryStore(path) as store:
+        fill(store)
+    with MemoryStore(path) as store:
+        remember(store, "my secret is in the log")
+        (tmp_path / "log").write_bytes(Path(f"{path}-wal").read_bytes())
+    Path(f"{path}-wal").write_bytes((tmp_path / "log").read_bytes())
+    (tmp_path / "log").unlink()
+    opened = {name: os.open(tmp_path / name, os.O_RDONLY) for name in ("memory.db", "memory.db-wal")}
+    if not (child := os.fork()):
+        work = getattr(conversion, dies_in)
+
+        def and_die(*args: object) -> None:
+            work(*args)
+            os._exit(9)
+
+        conversion.__dict__[dies_in] = and_die
+        encrypt(path, key)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    is_encrypted = dies_in == "_put_in_place"
+    left = ["memory.db.converting-plain", "memory.db.converting-plain-wal"]
+    assert {name for name in left if (tmp_path / name).exists()} == set(left)
+    assert set(left) <= {copy.name for copy in database.copies_of(path)}
+    with MemoryStore(path, key if is_encrypted else None) as store:
+        assert store.notice is None
+        assert len(store.last_turns("Anna", "Luna", 9)) == 4
+        assert not [name for name in left if (tmp_path / name).exists()]
+    words = {name: os.pread(descriptor, 1 << 20, 0) for name, descriptor in opened.items()}
+    for descriptor in opened.values():
+        os.close(descriptor)
+    assert words["memory.db-wal"].strip(b"\0") == b""
+    assert (words["memory.db"].strip(b"\0") == b"") == is_encrypted
+
+
+def test_a_file_that_somebody_keeps_by_another_name_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "memory.db"
+    with MemoryStore(path) as store:
+        fill(store)
+    replaced.keep(path)
+    os.link(path, tmp_path / "backup.db")
+    path.unlink()
+    with MemoryStore(path) as store:
+        assert store.last_turns("Anna", "Luna", 9) == ()
+    with MemoryStore(tmp_path / "backup.db") as store:
+        assert len(store.last_turns("Anna", "Luna", 9)) == 3
+    assert not list(tmp_path.glob("*.converting*"))
+
+
+def test_where_there_are_no_second_names_a_memory_is_encrypted_and_that_is_said(
+    tmp_path: Path, key: Key, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(old: Path, new: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    path = tmp_path / "memory.db"
+    with MemoryStore(path) as store:
+        fill(store)
+    monkeypatch.setattr(os, "link", refused)
+    encrypt(path, key)
+    assert "gets no second name (Operation not permitted)" in caplog.text
+    assert looks_encrypted(path)
 
 
 _CONVERTER = """

@@ -15,6 +15,9 @@ from memory.company import are_alone, who_came
         ("I am her grandma", "grandma"),
         ("say hi to my sister", "sister"),
         ("My brother is listening.", "brother"),
+        ("Dad is in.", "dad"),
+        ("mum is back and she is tired", "mum"),
+        ("Mum is back now", "mum"),
     ],
 )
 def test_who_is_said_to_be_here_listens(text: str, who: str) -> None:
@@ -31,6 +34,9 @@ def test_who_is_said_to_be_here_listens(text: str, who: str) -> None:
         "When is grandma coming?",
         "I'm six.",
         "It's my brother's birthday.",
+        "My dad is in hospital.",
+        "mum is back in Berlin",
+        "Grandpa is in the garden.",
         "",
     ],
 )

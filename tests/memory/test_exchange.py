@@ -1,25 +1,32 @@
 """A memory goes out as a file that people can read, and comes back as it was."""
 
 import json
+import re
 import sqlite3
 import stat
 import tracemalloc
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memory import index, rows
+from memory import exchange, facts, index, rows
 from memory.errors import MemoryAccessError, MemoryBusyError, MemoryInputError
 from memory.exchange import TABLES, export
 from memory.forgetting import forget
 from memory.importing import import_memory
+from memory.learning import learn
 from memory.messages import Turn
+from memory.relations import sentence
 from memory.selecting import Selection
+from memory.sleep import steps
 from memory.store import MemoryStore
+from memory.times import EARLIEST_S, LATEST_S
 from tests.memory.filling import HOUR_S, SAID, STARTED_AT, contents, fill
 from tests.memory.making import index_terms, recall, remember
 
@@ -152,7 +159,10 @@ TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=8)
 @settings(deadline=None, max_examples=15)
 @given(
     said=st.lists(
-        st.tuples(st.sampled_from(["A", "Bé"]), TEXT, TEXT, st.floats(-1e12, 1e12), st.booleans()), max_size=8
+        st.tuples(
+            st.sampled_from(["A", "Bé"]), TEXT, TEXT, st.floats(EARLIEST_S, LATEST_S, exclude_max=True), st.booleans()
+        ),
+        max_size=8,
     ),
     n_here=st.integers(0, 8),
 )
@@ -209,6 +219,28 @@ DAMAGED: dict[str, Callable[[str], str]] = {
     "something after it": lambda text: text + "[]",
     "endless brackets": lambda text: '{"format": ' + "[" * 100_000,
     "a huge number": lambda text: text.replace('"id": 1,', '"id": 99999999999999999999,'),
+    "a number of four hundred digits": lambda text: text.replace('"strength": 0.5', f'"strength": 1{"0" * 400}'),
+    "a time of four hundred digits": lambda text: re.sub('"felt_at": [0-9.]+', f'"felt_at": 1{"0" * 400}', text),
+    "a turn of the year 30 million": lambda text: text.replace('"said_at": 17', '"said_at": 91700000000017'),
+    "a number near the last of all": lambda text: text.replace(
+        '"id": 4, "person', '"id": 9223372036854775807, "person'
+    ),
+    "a number below the first": lambda text: text.replace('"turn": 1, "n": 2', '"turn": 1, "n": -2'),
+    "a list for a turn": lambda text: text.replace('"turns": [2, 3]', '"turns": [[]]'),
+    "another's turn for a fact": lambda text: text.replace('"turns": [5]', '"turns": [1]'),
+    "another's turn for a summary": lambda text: text.replace('"last_turn": 6', '"last_turn": 4'),
+    "a summary from back to front": lambda text: text.replace(
+        '"first_turn": 1, "last_turn": 2', '"first_turn": 2, "last_turn": 1'
+    ),
+    "an embedding of another length": lambda text: text.replace('"embedding": "PGVt', '"embedding": "AAAAPGVt', 1),
+    "an empty embedding": lambda text: re.sub('"embedding": "[^"]*"', '"embedding": ""', text),
+    "a fact of nobody": lambda text: text.replace('"subject": "father"', '"subject": " "'),
+    "a fact of nothing": lambda text: text.replace('"object": "thunderstorms"', '"object": ""'),
+    "a day of no calendar": lambda text: text.replace('"day": "04-01"', '"day": "04-31"'),
+    "a day in other words": lambda text: text.replace('"day": "04-01"', '"day": "\\u001b[31m"'),
+    "a fact that ended itself": lambda text: text.replace('"ended_by": null', '"ended_by": 1', 1),
+    "a fact that was ended by another's": lambda text: text.replace('"ended_by": null', '"ended_by": 3', 1),
+    "a fact that was ended by none": lambda text: text.replace('"ended_by": null', '"ended_by": 77', 1),
     "not a number": lambda text: text.replace('"pleasure": 0.1', '"pleasure": NaN'),
     "a record twice": lambda text: text.replace('"id": 2, "conversation"', '"id": 1, "conversation"'),
     "another's conversation": lambda text: text.replace(
@@ -253,6 +285,25 @@ def test_what_cannot_be_read_or_written_is_said(tmp_path: Path) -> None:
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["folder", "latin.json", "memory.db"]
 
 
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, ValueError])
+def test_an_export_that_is_broken_off_leaves_no_word_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interruption: type[BaseException]
+) -> None:
+    path = tmp_path / "out.json"
+    path.write_text("older")
+
+    def interrupted(seconds: float | None) -> str | None:
+        raise interruption
+
+    monkeypatch.setattr(exchange, "_iso", interrupted)
+    with MemoryStore(tmp_path / "memory.db") as store:
+        fill(store)
+        with pytest.raises(interruption):
+            export(store, path)
+        assert sorted(each.name for each in tmp_path.iterdir() if "memory.db" not in each.name) == ["out.json"]
+    assert path.read_text() == "older"
+
+
 def test_nothing_is_imported_into_a_memory_that_is_in_use(tmp_path: Path) -> None:
     with MemoryStore(tmp_path / "memory.db") as store, MemoryStore(tmp_path / "memory.db") as other:
         fill(store)
@@ -287,3 +338,49 @@ def test_a_large_memory_needs_little_room(tmp_path: Path) -> None:
         _, most_to_read = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert most_to_read < 1_500_000
+
+
+def test_the_mark_of_a_turn_that_is_gone_does_not_hide_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
+    with MemoryStore(tmp_path / "one.db") as store:
+        remember(store, "I like cake")
+        gone = remember(store, "I like pie")
+        learn(store, "Anna", "Luna", UTC, 2e9)
+        forget(store, Selection(turn_ids=(gone.turn_id or 0,)))
+        exported(store, path)
+    with MemoryStore(tmp_path / "two.db") as store:
+        import_memory(store, path)
+        remember(store, "I like jam")
+        assert learn(store, "Anna", "Luna", UTC, 2e9) == 1
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_value_in_any_place_is_refused_or_can_be_lived_with(tmp_path: Path, data: st.DataObject) -> None:
+    path = tmp_path / "in.json"
+    if not path.exists():
+        with MemoryStore(tmp_path / "one.db") as store:
+            fill(store)
+            exported(store, tmp_path / "whole.json")
+    document = json.loads((tmp_path / "whole.json").read_text())
+    table = data.draw(st.sampled_from([table for table in TABLES if document[table.name]]))
+    record = data.draw(st.sampled_from(document[table.name]))
+    record[data.draw(st.sampled_from(sorted(record)))] = data.draw(JSON)
+    path.write_text(json.dumps(document))
+    with TemporaryDirectory(dir=tmp_path) as folder, MemoryStore(Path(folder) / "memory.db") as store:
+        try:
+            import_memory(store, path)
+        except MemoryInputError:
+            return
+        learn(store, "Anna", "Luna", UTC, 2e9)
+        tuple(steps(store, datetime(2026, 1, 1, tzinfo=UTC)))
+        for fact in facts.history(store, "Anna", "Luna"):
+            assert sentence(fact)
+        recall(store, "Anna", "Luna", "what about the red mitten", 5)

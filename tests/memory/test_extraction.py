@@ -155,3 +155,13 @@ def test_a_batch_that_is_short_throughout_asks_nothing(tmp_path: Path) -> None:
         assert batch.turns == ()
         finish(store, batch, (), 1.0)
         assert next_batch(store, "Anna", "Luna") is None
+
+
+def test_a_turn_of_no_time_is_passed_over(tmp_path: Path) -> None:
+    with MemoryStore(tmp_path / "memory.db") as store:
+        remember(store, "we eat snails every day")
+        store.write("break", lambda connection: connection.execute("UPDATE turns SET said_at = 1e15"))
+        remember(store, "we eat cake every day")
+        batch = next_batch(store, "Anna", "Luna")
+        assert batch is not None
+        assert [turn.user_text for turn in batch.turns] == ["we eat cake every day"]

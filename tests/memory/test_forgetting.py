@@ -17,12 +17,14 @@ from memory import database, facts, index, rows
 from memory.errors import MemoryBusyError, MemoryInputError
 from memory.forgetting import (
     Forgotten,
+    containing,
     forget,
     forget_newest,
     is_wiping_due,
     n_forgettings,
     preview,
     remove_copies,
+    still_there,
     wipe,
 )
 from memory.messages import Fact
@@ -328,6 +330,22 @@ def test_copies_beside_the_memory_are_named_and_removed(tmp_path: Path) -> None:
     assert [copy.name for copy in database.copies_of(path)] == names
     assert [copy.name for copy in remove_copies(path)] == names
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["memory.db", "other.corrupt-1.db"]
+
+
+def test_the_turns_that_are_still_there_are_told(tmp_path: Path) -> None:
+    with MemoryStore(tmp_path / "memory.db") as store:
+        turn_ids = [turn.turn_id for turn in (remember(store, "One."), remember(store, "Two."))]
+        forget(store, Selection(words=("one",)))
+        assert still_there(store, [each for each in turn_ids if each is not None]) == {turn_ids[1]}
+        assert still_there(store, ()) == frozenset()
+
+
+def test_texts_outside_of_the_memory_are_found_as_those_within() -> None:
+    texts = ["My hamsters are ill.", "A ham.", "HAMSTER!"]
+    assert containing("hamster", texts) == {0, 2}
+    assert containing("ill hamster", texts) == {0}
+    assert containing("?!", texts) == frozenset()
+    assert containing("hamster", []) == frozenset()
 
 
 class _Companion:

@@ -71,6 +71,11 @@ def test_a_damaged_file_is_told_and_left_where_it_is(path: Path) -> None:
     assert "is damaged" in trouble.what
     assert path.read_bytes() == damaged
     assert [file.name for file in path.parent.iterdir()] == ["memory.db"]
+    path.with_name("memory.corrupt-20260101T000000.000000Z.db").touch()
+    assert [told.what.partition(" ")[0] for told in verify(path)] == [
+        str(path),
+        "memory.corrupt-20260101T000000.000000Z.db",
+    ]
 
 
 def test_another_programs_file_is_refused(tmp_path: Path) -> None:
@@ -108,4 +113,6 @@ def test_who_is_known_is_told_with_what_is_kept(path: Path) -> None:
         assert overview.summaries(store, "Nobody", "Luna") == ()
         turn = remember(store, "hello")
         assert turn.turn_id is not None
-        assert overview.turns(store, (turn.turn_id, turn.turn_id)) == (turn,)
+        assert overview.turns(store, "Anna", "Luna", (turn.turn_id, turn.turn_id)) == (turn,)
+        assert overview.turns(store, "Ben", "Luna", (turn.turn_id, 5)) == store.last_turns("Ben", "Luna", 2)[:1]
+        assert overview.turns(store, "Nobody", "Luna", (turn.turn_id,)) == ()

@@ -85,3 +85,11 @@ def test_a_failure_leaves_the_turns_to_be_learned_later(store: MemoryStore) -> N
         other.commit()
     assert learn(store, "Anna", "Luna", UTC, 2.0) == 2
     assert _known(store) == ["likes cake", "likes pie"]
+
+
+def test_a_turn_of_no_time_is_passed_over(store: MemoryStore) -> None:
+    remember(store, "i like cake")
+    store.write("break", lambda connection: connection.execute("UPDATE turns SET said_at = 1e15"))
+    remember(store, "i like pie")
+    assert learn(store, "Anna", "Luna", UTC, 1.0) == 2
+    assert _known(store) == ["likes pie"]

@@ -5,7 +5,17 @@ from datetime import date
 import pytest
 
 from memory.messages import Fact
-from memory.relations import SPEAKER, Bearing, bearing, ends, falls_on, sentence, sentence_of_day
+from memory.relations import (
+    RELATIONS,
+    SPEAKER,
+    Bearing,
+    bearing,
+    ends,
+    falls_on,
+    is_day,
+    sentence,
+    sentence_of_day,
+)
 
 
 def _fact(relation: str, thing: str, subject: str = SPEAKER, day: str | None = None) -> Fact:
@@ -92,3 +102,24 @@ def test_a_birthday_on_a_leap_day_comes_every_year() -> None:
     assert not falls_on("02-29", date(2028, 2, 28))
     assert falls_on("02-29", date(2027, 2, 28))
     assert falls_on("02-29", date(2100, 2, 28))
+
+
+@pytest.mark.parametrize("day", ["01-31", "02-29", "2024-02-29", "1999-12-31"])
+def test_a_day_of_either_form_is_one(day: str) -> None:
+    assert is_day(day)
+
+
+@pytest.mark.parametrize(
+    "day", ["", "1-31", "04-31", "2023-02-29", "0000-01-01", "2020-W01-1", "01-31\n", "\u0660\u0661-\u0663\u0661"]
+)
+def test_what_no_calendar_has_is_no_day(day: str) -> None:
+    assert not is_day(day)
+
+
+@pytest.mark.parametrize("relation", RELATIONS)
+def test_a_fact_of_nobody_and_nothing_can_be_said(relation: str) -> None:
+    """What an older version took in; a new one refuses it."""
+    blank = _fact(relation, "", subject="", day="01-31")
+    assert sentence(blank)
+    assert sentence(blank, "Anna")
+    assert sentence_of_day(blank, date(2024, 1, 31))

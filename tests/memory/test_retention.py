@@ -1,8 +1,9 @@
 """Turns leave when they are old enough, oldest first, some at a time, and what was made of them leaves with them."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
-from memory.forgetting import is_wiping_due
+from memory.forgetting import forget_copies, is_wiping_due
 from memory.retention import leave
 from memory.store import MemoryStore
 from tests.memory.filling import HOUR_S, SAID, STARTED_AT, contents, fill
@@ -41,3 +42,22 @@ def test_a_clock_that_was_never_set_lets_nothing_leave(tmp_path: Path) -> None:
         fill(store)
         assert leave(store, 0.0, keep_cited=False).is_nothing
         assert not is_wiping_due(store)
+
+
+def test_copies_that_were_set_aside_leave_by_the_time_in_their_names(tmp_path: Path) -> None:
+    path = tmp_path / "memory.db"
+    old, new = (tmp_path / f"memory.corrupt-{day}T120000.000000Z.db" for day in ("20240101", "20240301"))
+    wal, odd = Path(f"{old}-wal"), tmp_path / "memory.corrupt-of-mine.db"
+    for copy in (old, new, wal, odd):
+        copy.write_bytes(b"xylophones")
+    with MemoryStore(path) as store:
+        before = datetime(2024, 2, 1, tzinfo=UTC).timestamp()
+        assert leave(store, 0.0, keep_cited=False).is_nothing
+        assert old.exists()
+        assert leave(store, before, keep_cited=True).is_nothing
+        assert not old.exists()
+        assert not wal.exists()
+        assert new.exists()
+        assert odd.exists()
+        assert set(forget_copies(store)) == {new, odd}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["memory.db"]

@@ -84,7 +84,8 @@ def test_the_date_is_that_of_the_zone_of_the_listener(tmp_path: Path) -> None:
 
 def test_a_time_that_no_calendar_has_is_told_without_a_date(tmp_path: Path) -> None:
     with MemoryStore(tmp_path / "memory.db") as store:
-        _say(store, DOG, at_s=1e300)
+        _say(store, DOG)
+        store.write("break", lambda connection: connection.execute("UPDATE turns SET said_at = 1e300"))
         steps(store, NIGHT)
         assert _summaries(store)[0][2] == f'Once we talked, and Anna said: "{DOG}"'
 

@@ -97,7 +97,7 @@ def test_what_cannot_be_stored_is_refused_and_the_store_goes_on(tmp_path: Path) 
             store.commit_turn(committed)
         with pytest.raises(MemoryInputError, match="no name"):
             store.open_conversation("Anna", " ")
-        for moment in (math.nan, math.inf):
+        for moment in (math.nan, math.inf, 1e15, -1e15):
             with pytest.raises(MemoryInputError, match="since 1970"):
                 remember(store, "when?", said_at=moment)
         assert remember(store, "lone \ud800 surrogate").user_text == "lone \ufffd surrogate"

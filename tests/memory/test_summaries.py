@@ -59,6 +59,15 @@ def test_meanings_tell_what_is_central_where_there_are_any() -> None:
     assert "soup" not in told
 
 
+def test_meanings_of_odd_lengths_do_not_count() -> None:
+    utterances = [
+        Utterance(text="My kite flew above the church.", by_person=True, embedding=b"\1\0\0"),
+        Utterance(text="My soup tasted odd today.", by_person=True, embedding=b""),
+        Utterance(text="My wind was strong enough for hats.", by_person=True, embedding=b"\1\0"),
+    ]
+    assert summary("Anna", utterances, DAY) is not None
+
+
 def test_the_same_is_not_told_twice() -> None:
     told = summary(
         "Anna", [_said("My dog Rex is ill."), _said("my dog rex is ill."), _said("Rex, my dog, is so ill!")], DAY

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,11 @@ from numpy.typing import NDArray
 
 from models.emotions import EKMAN, EMOTIONS
 from models.encoder import EMBEDDING_SIZE, MOST_PIECES, SHIPPED, Encoded, Encoder, group_probabilities, read_info
-from models.errors import ModelFileError
+from models.errors import ModelError, ModelFileError
 
 MINILM = Path(__file__).parents[2].parent / "shared" / "assets" / "embed" / "minilm"
+
+NETWORK = ("model.onnx", "weights.bin")
 
 ODD_TEXTS = {
     "nothing": "",
@@ -172,15 +176,16 @@ def test_every_emotion_is_in_exactly_one_group() -> None:
 
 
 def test_the_shipped_files_are_small_and_say_what_they_are(encoder: Encoder) -> None:
-    assert (SHIPPED / "model.onnx").stat().st_size <= 31_000_000
-    assert encoder.fingerprint == hashlib.sha256((SHIPPED / "model.onnx").read_bytes()).hexdigest()
+    assert sum((SHIPPED / name).stat().st_size for name in NETWORK) <= 31_000_000
+    sums = [hashlib.sha256((SHIPPED / name).read_bytes()).hexdigest() for name in NETWORK]
+    assert encoder.fingerprint == hashlib.sha256(" ".join(sums).encode()).hexdigest()
     card, licence = ((SHIPPED / name).read_text(encoding="utf-8") for name in ("MODEL_CARD.md", "LICENSE"))
-    assert encoder.fingerprint in card
+    assert all(each in card for each in (encoder.fingerprint, *sums))
     assert "Apache License" in licence
     assert "GoEmotions" in licence
 
 
-@pytest.mark.parametrize("name", ["encoder.json", "vocab.txt", "model.onnx"])
+@pytest.mark.parametrize("name", ["encoder.json", "vocab.txt", *NETWORK])
 def test_a_missing_file_is_one_line(copied: Path, name: str) -> None:
     (copied / name).unlink()
     with pytest.raises(ModelFileError, match=rf"{name}: No such file.*install") as raised:
@@ -188,7 +193,7 @@ def test_a_missing_file_is_one_line(copied: Path, name: str) -> None:
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("name", ["vocab.txt", "model.onnx"])
+@pytest.mark.parametrize("name", ["vocab.txt", *NETWORK])
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
 def test_a_damaged_file_is_one_line(copied: Path, name: str, damage: str) -> None:
     whole = bytearray((copied / name).read_bytes())
@@ -202,7 +207,15 @@ def test_a_damaged_file_is_one_line(copied: Path, name: str, damage: str) -> Non
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "{}", "\udcff", '{"sha256": 1}', '{"sha256": {"model.onnx": "x", "vocab.txt": "x"}, "thresholds": []}'],
+    [
+        "",
+        "[]",
+        "{}",
+        "\udcff",
+        '{"sha256": 1}',
+        '{"sha256": {"model.onnx": "x", "vocab.txt": "x"}}',
+        '{"sha256": {"model.onnx": "x", "weights.bin": "x", "vocab.txt": "x"}, "thresholds": []}',
+    ],
 )
 def test_a_damaged_description_is_one_line(tmp_path: Path, content: str) -> None:
     (tmp_path / "encoder.json").write_bytes(content.encode("utf-8", errors="surrogateescape"))
@@ -228,3 +241,43 @@ def test_a_network_that_onnxruntime_does_not_take_is_one_line(copied: Path) -> N
     with pytest.raises(ModelFileError, match=r"onnxruntime .* cannot load it") as raised:
         Encoder(copied)
     assert "\n" not in str(raised.value)
+
+
+def test_what_onnxruntime_fails_at_is_one_line_and_the_next_text_is_read(encoder: Encoder) -> None:
+    with pytest.raises(ModelError, match="the encoder failed at a text") as raised:
+        encoder.encode_pieces([10**9])
+    assert "\n" not in str(raised.value)
+    check_shape(encode(encoder, "and goes on"))
+
+
+@pytest.mark.parametrize("error", [RuntimeError("std::exception"), MemoryError("std::bad_alloc")])
+def test_what_fails_below_onnxruntime_is_one_line(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    class Failing:
+        def run(self, outputs: object, inputs: object) -> None:
+            raise error
+
+    monkeypatch.setattr(encoder, "_network", Failing())
+    with pytest.raises(ModelError, match="is there memory left"):
+        encode(encoder, "hello")
+
+
+def test_the_weights_are_mapped_and_not_copied() -> None:
+    done = subprocess.run([sys.executable, "-c", _LOAD], capture_output=True, text=True, check=True, timeout=60)
+    assert int(done.stdout) < 30_000  # 18 MB; with the weights within the graph, 45
+
+
+_LOAD = """
+import re
+import onnxruntime
+from pathlib import Path
+from models.encoder import GRAPH, SHIPPED, open_network
+
+def anonymous_kb():
+    return int(re.search(r"Anonymous: +(\\d+) kB", Path("/proc/self/smaps_rollup").read_text())[1])
+
+before = anonymous_kb()
+network = open_network(SHIPPED / GRAPH)
+print(anonymous_kb() - before)
+"""

@@ -1,4 +1,4 @@
-"""The encoder on a thread of its own: the loop goes on, nothing is loaded early, nothing is encoded twice."""
+"""The encoder on a thread of its own: the loop goes on, nobody waits for it to load, nothing is encoded twice."""
 
 import asyncio
 import subprocess
@@ -42,12 +42,33 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_answers_are_those_of_the_encoder_on_its_own_thread() -> None:
     async def use() -> None:
         async with AsyncEncoder.open() as encoder:
-            assert opened == []
             first, second = await encoder.encode(["I am so happy!", "I am sad."])
             assert encoder.present(first.emotions)[0] == "joy"
             assert encoder.present(second.emotions)[0] == "sadness"
             assert encoder.fingerprint == opened[0].fingerprint
             assert all(name.startswith("encoder") for name in opened[0].runs)
+
+    asyncio.run(use())
+
+
+def test_loading_begins_at_once_and_nobody_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    class Slow(CountingEncoder):
+        def __init__(self, folder: Path) -> None:
+            begun.set()
+            assert may_end.wait(30)
+            super().__init__(folder)
+
+    monkeypatch.setattr(encoder_worker, "Encoder", Slow)
+
+    async def use() -> None:
+        async with AsyncEncoder.open() as encoder:
+            assert await asyncio.to_thread(begun.wait, 30)
+            assert opened == []
+            may_end.set()
+            await encoder.encode(["I am so happy!"])
+            assert len(opened) == 1
 
     asyncio.run(use())
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models.encoder import open_network
+from models.encoder import WEIGHTS, open_network
 from tests.tools.small_encoder import BRANCH_AFTER, BRANCH_LAYERS, WORDS, Arrays, expected, random_arrays
 from tools.encoder_graph import GraphOptions, quantize, write_graph
 
@@ -60,6 +60,27 @@ def test_rounding_changes_little_and_saves_three_quarters(
         embedding, emotions = network.run(["embedding", "emotions"], {"input_ids": sentence(n)})
         assert embedding @ expected_embedding > 0.99
         assert np.abs(emotions - expected_emotions).max() < 0.05
+
+
+def test_weights_in_a_file_of_their_own_change_nothing(arrays: Arrays, tmp_path: Path) -> None:
+    options = GraphOptions(
+        quantized=True, branch_after=BRANCH_AFTER, branch_layers=BRANCH_LAYERS, weights_beside=True, weight_bits=7
+    )
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "apart").mkdir()
+    whole = written(arrays, tmp_path / "whole" / "model.onnx", quantized=True, weight_bits=7)
+    apart = tmp_path / "apart" / "model.onnx"
+    sizes = set()
+    for _ in range(2):  # written over, not on
+        write_graph(arrays, options, apart)
+        sizes.add((apart.stat().st_size, (apart.parent / WEIGHTS).stat().st_size))
+    assert len(sizes) == 1
+    assert apart.stat().st_size < 0.1 * whole.stat().st_size
+    answers = [
+        [part.tobytes() for n in LENGTHS for part in open_network(path).run(None, {"input_ids": sentence(n)})]
+        for path in (whole, apart)
+    ]
+    assert answers[0] == answers[1]
 
 
 def test_the_same_weights_make_the_same_file(arrays: Arrays, tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ def test_the_shipped_encoder_says_how_it_was_made() -> None:
 
     content = json.loads((SHIPPED / "encoder.json").read_text(encoding="utf-8"))
     assert content["sha256"]["trunk"] == TRUNK_SHA256
-    assert content["sha256"]["model.onnx"] == read_info().fingerprint
+    assert content["sha256"]["model.onnx"] == read_info().graph_sha256
+    assert content["sha256"]["weights.bin"] == read_info().weights_sha256
     assert content["dev"]["macro_f1"] >= content["dev"]["macro_f1_cross_validated"] >= 0.5
     assert content["recipe"]["training"]["epochs"] >= 1
 

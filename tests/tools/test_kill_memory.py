@@ -75,7 +75,7 @@ def test_what_is_half_done_in_the_file_is_found(tmp_path: Path, sql: str, flaw: 
         ("INSERT INTO turns VALUES (9, 1, 1, 1, 'x', '', 1.0, 0)", "turn 9 came back, or nobody said it"),
         ("UPDATE facts SET valid_to = 2.0", f"{HOME} is None, not one of"),
         (
-            "INSERT INTO facts SELECT 9, 1, 1, subject, relation, 'x', day, 1, NULL, 1, NULL, source FROM facts",
+            "INSERT INTO facts SELECT 9, 1, 1, subject, relation, 'x', day, 1, NULL, 1, NULL, source, NULL FROM facts",
             "2 values",
         ),
         ("CREATE TABLE more AS SELECT 'w1q7z' AS words", "turn 8 was forgotten and can be read"),
