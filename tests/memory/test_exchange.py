@@ -213,6 +213,7 @@ DAMAGED: dict[str, Callable[[str], str]] = {
     "no such turn": lambda text: text.replace('{"turn": 1,', '{"turn": 77,'),
     "a name for a number": lambda text: text.replace('"id": 3,', '"id": "three",'),
     "no base64": lambda text: text.replace('"feelings": "AAEC', '"feelings": "??'),
+    "letters no base64 has": lambda text: text.replace('"feelings": "AAEC', '"feelings": "\x80\x80'),
     "an unknown relation": lambda text: text.replace('"relation": "pet"', '"relation": "enemy"'),
     "an unknown source": lambda text: text.replace('"source": "rule"', '"source": "rumour"'),
     "a foreign member": lambda text: text.replace('"strength"', '"weakness"'),
