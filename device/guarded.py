@@ -83,15 +83,19 @@ class Guarding:
                 log.info("the guard spoke: %s, %s", piece.category, piece.stage)
 
     async def filtered(self, events: AsyncGenerator[ReplyEvent, None]) -> AsyncGenerator[ReplyEvent, None]:
-        """`events` of a reply, clause by clause; in place of a bad clause and all behind it, the guard's words. Closing
-        this closes `events`. Read it under `contextlib.aclosing`.
+        """`events` of a reply, clause by clause, after an empty piece when the model begins; in place of a bad clause
+        and all behind it, the guard's words. Closing this closes `events`. Read it under `contextlib.aclosing`.
         """
         reply = _Reply(self._guard, self._language)
+        has_begun = False
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, Prefilled):
                     yield event
                     continue
+                if isinstance(event, Piece) and not has_begun:
+                    has_begun = True
+                    yield Piece(text="", tokens=())  # its words are held back, but the model has begun
                 for piece in reply.take(event) if isinstance(event, Piece) else reply.finish():
                     yield piece
                 if reply.stopped:

@@ -234,6 +234,8 @@ def cut_reply(tokenizer: Tokenizer, pieces: Sequence[Piece], end: int) -> Messag
     tokens: tuple[int, ...] = ()
     covered = 0
     for piece in pieces:
+        if not piece.text and not piece.tokens:
+            continue  # it only says that the reply has begun
         if not piece.tokens or covered + len(piece.text) > len(text):
             break
         tokens += piece.tokens

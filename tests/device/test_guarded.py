@@ -65,7 +65,9 @@ def filtered(text: str, end: Finished | Exception | None = None) -> tuple[list[P
     assert isinstance(events[0], Prefilled)
     assert isinstance(events[-1], Finished)
     assert model.closed
-    return [event for event in events if isinstance(event, Piece)], model
+    begun, *spoken = (event for event in events if isinstance(event, Piece))
+    assert begun == Piece(text="", tokens=()), "it is told when the model begins, though its words are held back"
+    return spoken, model
 
 
 def text_of(spoken: Sequence[Piece]) -> str:
