@@ -147,13 +147,7 @@ async def open_dialogue(
             prompts=prompt_builder(engine, character, settings),
             mind=mind,
             on_turn_over=lambda history, n_recorded: _save_when_due(dialogue, continuity, history, n_recorded),
-            settings=DialogueSettings(
-                limits=reply_limits(settings),
-                max_sentences=settings.think.max_sentences,
-                language=settings.listen.language,
-                sampling=sampling(settings),
-                restore_turns=RESTORED_TURNS,
-            ),
+            settings=dialogue_settings(settings),
         )
         settled = await _continue(dialogue, continuity)
         notices = (choice.notice, memory.notice if memory else no_memory, *mind.notices)
@@ -273,6 +267,17 @@ def engine_settings(settings: Settings, model: Found) -> EngineSettings:
         gpu_layers=tuning.gpu_layers,
         kv_type=tuning.kv_type if think.kv_type == "auto" else think.kv_type,
         flash_attention=tuning.flash_attention,
+    )
+
+
+def dialogue_settings(settings: Settings) -> DialogueSettings:
+    """The dialogue's part of the settings."""
+    return DialogueSettings(
+        limits=reply_limits(settings),
+        max_sentences=settings.think.max_sentences,
+        language=settings.listen.language,
+        sampling=sampling(settings),
+        restore_turns=RESTORED_TURNS,
     )
 
 
