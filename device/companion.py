@@ -20,7 +20,7 @@ from device.fallback import chosen_server, with_server
 from device.memory_file import memory_key
 from device.mind import Mind, open_mind
 from device.paths import memory_file, states_dir
-from device.settings import Settings
+from device.settings import UNNAMED_PERSON, Settings
 from device.trace import Trace
 from memory.errors import MemoryKeyError, MemoryStoreError
 from memory.worker import AsyncMemory
@@ -43,9 +43,6 @@ SAVE_TIMEOUT_S = 5.0
 """How long leaving may take to save the conversation: 35 MB for 1,500 tokens, 20 MB/s to a slow card."""
 
 _CHARACTERS = Path(models.__file__).parent / "characters"
-
-UNNAMED_PERSON = "you"
-"""The person of a companion that has not been told a name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

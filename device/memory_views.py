@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from device.display import shown as on_one_line
+from device.settings import UNNAMED_PERSON
 from memory import facts, overview
 from memory import moods as mood_store
 from memory.messages import Query, Turn
@@ -35,7 +36,8 @@ def known_facts(store: MemoryStore, pairs: _Pairs) -> list[Record]:
     for person, character in pairs:
         for fact in facts.history(store, person, character):
             said = overview.turns(store, person, character, fact.turn_ids[-_QUOTED:])
-            record = {"person": person, "character": character, "sentence": sentence(fact, person), **asdict(fact)}
+            name = None if person == UNNAMED_PERSON else person
+            record = {"person": person, "character": character, "sentence": sentence(fact, name), **asdict(fact)}
             record["from"] = [{"turn": turn.turn_id, "said_at": turn.said_at, "text": turn.user_text} for turn in said]
             shown.append(record)
     return shown
@@ -124,7 +126,10 @@ def render(shown: dict[str, list[Record]], path: Path) -> None:
 
 
 def _known_lines(record: Record) -> list[str]:
-    counts = f"{record['n_turns']} turns, {record['n_facts']} facts, {record['n_summaries']} summaries"
+    of_each = ((record["n_turns"], "turn", "turns"), (record["n_facts"], "fact", "facts"))
+    counts = ", ".join(
+        f"{n} {one if n == 1 else many}" for n, one, many in (*of_each, (record["n_summaries"], "summary", "summaries"))
+    )
     since = f"; from {_day(record['first_at'])} to {_day(record['last_at'])}" if record["first_at"] is not None else ""
     return [f"{record['person']} and {record['character']}: {counts}{since}"]
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+UNNAMED_PERSON = "you"
+"""The person of a companion that has not been told a name."""
+
 
 def setting(doc: str, *, default: Any, low: float = -math.inf, high: float = math.inf) -> Any:
     """A documented setting; numbers may be bounded, both ends included."""

@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from datetime import UTC
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from device.continuity import talk_file
 from memory import database
 from memory.forgetting import forget
+from memory.learning import learn
 from memory.selecting import Selection
 from memory.store import MemoryStore
 from tests.device.memory_commands import Familiar, own_state
@@ -53,7 +55,7 @@ def test_where_nothing_was_ever_remembered_one_line_says_so(
 
 def test_who_is_known_is_shown(familiar: Familiar, filled: Path) -> None:
     shown = familiar("show").out
-    assert "Anna and Luna: 3 turns, 2 facts, 1 summaries; from 2023-11-14 to 2023-11-15" in " ".join(shown.split())
+    assert "Anna and Luna: 3 turns, 2 facts, 1 summary; from 2023-11-14 to 2023-11-15" in " ".join(shown.split())
     known = familiar("show", "--json").json["known"]
     assert [(one["person"], one["character"], one["n_turns"]) for one in known] == [
         ("Anna", "Luna", 3), ("Anna", "Rex", 1), ("Ben", "Luna", 2)
@@ -324,3 +326,11 @@ def test_a_wiping_that_cannot_be_done_now_is_told(
         assert "it is forgotten, but can still be read on the disk until the next start" in done.err
     with MemoryStore(filled) as store:
         assert forget(store, Selection(person="Anna")).is_nothing
+
+
+def test_of_somebody_without_a_name_facts_are_told_as_to_them(familiar: Familiar, state: Path) -> None:
+    with MemoryStore(state / "memory.db") as store:
+        remember(store, "My dog is called Rex.", person="you", character="Pip")
+        learn(store, "you", "Pip", UTC, 2e9)
+    assert "Your dog is called Rex." in familiar("show", "--facts").out
+    assert "1 turn, 1 fact, 0 summaries" in familiar("show").out

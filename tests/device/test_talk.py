@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from device.companion import UNNAMED_PERSON
 from device.demo import ANSWER_NAME, RECORDING
 from device.engines import model_store
 from device.paths import memory_file
+from device.settings import UNNAMED_PERSON
 from memory.store import MemoryStore
 from models.character import starter_character
 from tests.device.fakes import ANSWERED_TURN
