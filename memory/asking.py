@@ -34,6 +34,7 @@ _ASKING: tuple[tuple[Answer, str], ...] = (
 )
 _OF_THE_SPEAKER = frozenset(["i", "me", "my", "mine", "myself", "i'm", "i've", "i'd", "i'll"])
 _OF_THE_LISTENER = frozenset(["you", "your", "yours", "yourself", "you're", "you've", "you'd", "you'll"])
+_PRONOUNS = _OF_THE_SPEAKER | _OF_THE_LISTENER
 _FIRST_PERSON = {
     "you": "I",
     "your": "my",
@@ -70,6 +71,7 @@ class Asked:
 
 def asked(text: str, names: Names, at: datetime) -> Asked:
     """What `text`, said by the person to the character at `at`, asks for."""
+    names = _proper(names)
     called = {word.shown for name in names for word in query_words(name)}
     found = [word for word in query_words(text) if word.shown not in called]
     # Long words are rare ones (Zipf's law of abbreviation).
@@ -89,6 +91,7 @@ def asked(text: str, names: Names, at: datetime) -> Asked:
 
 def in_first_person(text: str, names: Names) -> str:
     """`text` as whoever it asks about would say it of themselves. For the encoder, of what is being said now."""
+    names = _proper(names)
     text = _without_address(text, names)
     for name in names:
         if name.strip():
@@ -101,6 +104,12 @@ def in_first_person(text: str, names: Names) -> str:
 def holds(text: str, answers: frozenset[Answer], names: Names) -> bool:
     """Whether an utterance holds what could be an answer of one of these kinds."""
     return any(_TELLS[kind](text, names) for kind in answers)
+
+
+def _proper(names: Names) -> Names:
+    """Pronouns are no names: a person who has not told theirs may be kept as "you"."""
+    person, character = ("" if name.strip().lower() in _PRONOUNS else name for name in names)
+    return person, character
 
 
 def _about(text: str, names: Names) -> Literal["person", "character"] | None:

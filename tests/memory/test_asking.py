@@ -102,3 +102,12 @@ def test_no_text_and_no_name_raises(text: str, person: str, character: str) -> N
     question = asked(text, names, AT)
     holds(text, question.answers | {"time", "number", "name"}, names)
     in_first_person(text, names)
+
+
+@pytest.mark.parametrize(
+    "text", ["What do you like?", "Do you remember my dog?", "What did I tell you?", "Did Luna go?"]
+)
+def test_a_person_without_a_name_is_not_whoever_is_called_you(text: str) -> None:
+    unnamed = ("you", "Luna")
+    assert in_first_person(text, unnamed) == in_first_person(text, NAMES)
+    assert asked(text, unnamed, AT) == asked(text, NAMES, AT)
